@@ -1,0 +1,1 @@
+"""Media to vectors to snapshot: the offline jobs."""

@@ -1,0 +1,1 @@
+"""Video decoding behind the FrameReader protocol, one adapter per library."""

@@ -1,0 +1,101 @@
+"""Frames through PyAV. The only module that imports av for reading."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexing.decode.protocol import DecodedVideo, Frame, UnreadableMediaError
+from indexing.sampling import sample_times
+from retrieval.errors import import_extra
+
+LAST_FRAME_S = 0.5  # how long the last frame may stand for the instants after it
+
+
+@dataclass(frozen=True)
+class PyAvReader:
+    """One forward pass over the file; only the frames asked for are converted, scaled and turned upright."""
+
+    def read(self, path: Path, n_frames: int, long_side: int) -> DecodedVideo:
+        """See `FrameReader.read`."""
+        av = import_extra("av", "embed")
+        try:
+            with av.open(str(path)) as container:
+                return _read(av, container, n_frames, long_side)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise UnreadableMediaError(_reason(error)) from error
+
+
+def _read(av: Any, container: Any, n_frames: int, long_side: int) -> DecodedVideo:
+    if not container.streams.video:
+        raise UnreadableMediaError("it has no video stream")
+    stream = container.streams.video[0]
+    start_s, duration_s = _span(container, stream)
+    targets = sample_times(duration_s, n_frames)
+    taken = list(_pick(_decoded(av, container, stream), targets + start_s))
+    if not taken:
+        raise UnreadableMediaError("no frame could be decoded")
+    frames = tuple(Frame(max(0.0, frame.time - start_s), _pixels(frame, long_side)) for frame in taken)
+    width, height = _upright_size(taken[0])
+    return DecodedVideo(duration_s, width, height, frames, partial=len(frames) < n_frames)
+
+
+def _span(container: Any, stream: Any) -> tuple[float, float]:
+    """When the first frame is shown and for how long frames follow, in seconds, from the packets themselves.
+
+    Headers are often wrong: about the start after a cut, about the length after a broken upload.
+    """
+    packets = [(p.pts, p.duration or 0) for p in container.demux(stream) if p.pts is not None]
+    if not packets:
+        raise UnreadableMediaError("it has no video packets")
+    container.seek(0)
+    start = max(0, min(pts for pts, _ in packets))
+    end = max(pts + duration for pts, duration in packets)
+    return float(start * stream.time_base), float((end - start) * stream.time_base)
+
+
+def _decoded(av: Any, container: Any, stream: Any) -> Iterator[Any]:
+    """Frames in the order of time, as far as the file can be decoded."""
+    try:
+        yield from (frame for frame in container.decode(stream) if frame.time is not None)
+    except av.FFmpegError:
+        return
+
+
+def _pick(frames: Iterator[Any], targets_s: Sequence[float] | NDArray[np.float64]) -> Iterator[Any]:
+    """The frame on screen at each target: the last one that begins by then, or the first of all.
+
+    What lies beyond the end of a file that broke off is left out; the last frame stays for half a second at most.
+    """
+    waiting = list(targets_s)
+    shown = None
+    for frame in frames:
+        while waiting and shown is not None and frame.time > waiting[0]:
+            waiting.pop(0)
+            yield shown
+        if not waiting:
+            return
+        shown = frame
+    if shown is not None:
+        yield from (shown for target in waiting if target <= shown.time + LAST_FRAME_S)
+
+
+def _pixels(frame: Any, long_side: int) -> NDArray[np.uint8]:
+    scale = min(1.0, long_side / max(frame.width, frame.height))
+    width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+    small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+    # The display matrix turns counterclockwise, as rot90 does.
+    return np.ascontiguousarray(np.rot90(small.to_ndarray(), k=round(frame.rotation / 90)))
+
+
+def _upright_size(frame: Any) -> tuple[int, int]:
+    sideways = round(frame.rotation / 90) % 2 == 1
+    return (frame.height, frame.width) if sideways else (frame.width, frame.height)
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's own words, without our path."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).rstrip(".")

@@ -1,0 +1,1 @@
+"""Recommendations to grades: an LVLM as a judge."""

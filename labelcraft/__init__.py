@@ -1,0 +1,1 @@
+"""Logs to labels to trained recommenders."""

@@ -1,0 +1,136 @@
+"""What the main verbs do between the options and the print-out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from rich.table import Table
+
+from retrieval.config import Config, load_config
+from retrieval.console import progress, to_json
+from retrieval.errors import ConfigError
+from retrieval.feed import Feed, RankedVideo, Results
+from retrieval.folders import writing
+from retrieval.log import Log, to_us
+from retrieval.recommend import log_of, moment_of, recommend_all, recommend_user
+from retrieval.snapshot import Snapshot, open_snapshot
+from retrieval.systems import SystemConfig
+from retrieval.tables import Columns as C
+from retrieval.tables import load_tables
+from retrieval.where import Where, parse_where
+
+
+@dataclass(frozen=True)
+class RecommendRequest:
+    """The options of `lookreel recommend`, as given."""
+
+    snapshot: Path | None
+    tables: Path | None
+    k: int
+    system: str
+    at: str | None
+    where: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a request names, opened and checked."""
+
+    snapshot: Snapshot
+    log: Log
+    system: SystemConfig
+    at_us: int
+    where: Where
+
+
+def open_named_snapshot(flag: Path | None, config: Config | None = None) -> Snapshot:
+    """The snapshot of a flag, or the one of lookreel.toml."""
+    return open_snapshot((config or load_config()).path("snapshot", flag))
+
+
+def recommend_one(request: RecommendRequest, user_id: str) -> tuple[Snapshot, Feed]:
+    """The feed of one user, and the snapshot it is of."""
+    o = _open(request)
+    return o.snapshot, recommend_user(o.snapshot, o.log, user_id, request.k, o.system, o.at_us, o.where)
+
+
+def recommend_everyone(request: RecommendRequest, out: Path, as_json: bool) -> str:
+    """Write the recommendations of all users to *out* and return what to print."""
+    o = _open(request)
+    with progress("recommending") as update:
+        table = recommend_all(o.snapshot, o.log, request.k, request.system, o.system, o.at_us, o.where, update)
+    with writing(out) as draft:
+        table.write_parquet(draft)
+    n_users = table[C.USER_ID].n_unique()
+    if as_json:
+        return to_json({"out": out, "rows": table.height, "users": n_users})
+    return f"{table.height} recommendations for {n_users} users in {out}."
+
+
+def _open(request: RecommendRequest) -> _Opened:
+    config = load_config()
+    system, where = config.system(request.system), parse_where(request.where)
+    at = parse_at(request.at)
+    snapshot = open_named_snapshot(request.snapshot, config)
+    log = log_of(snapshot, load_tables(config.path("tables", request.tables)), system)
+    return _Opened(snapshot, log, system, log.end_us if at is None else at, where)
+
+
+def parse_at(text: str | None) -> int | None:
+    """Microseconds of a time given on the command line.
+
+    Raises:
+        ConfigError: it is not a time.
+    """
+    if text is None:
+        return None
+    try:
+        return to_us(moment_of(text))
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is not a time.", "Write it as in --at 2026-01-31T12:00.") from error
+
+
+def answer_table(snapshot: Snapshot, answer: Feed | Results) -> Table:
+    """The ranked list for people: titles instead of ids where the catalogue has them."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "video", "score", "at", "title", "because of"):
+        table.add_column(heading, justify="right" if heading in ("", "score", "at") else "left")
+    titles = _titles(snapshot.videos, C.VIDEO_ID, [video.video_id for video in answer.videos])
+    reasons = [reason.product_id for video in answer.videos for reason in video.reasons]
+    products = _titles(snapshot.products, C.PRODUCT_ID, reasons)
+    for video in answer.videos:
+        moment = "" if video.moment_s is None else f"{video.moment_s:.1f} s"
+        because = _because(video, products)
+        table.add_row(str(video.rank), video.video_id, f"{video.score:.4f}", moment, titles[video.video_id], because)
+    return table
+
+
+def _because(video: RankedVideo, titles: dict[str, str]) -> str:
+    """The shares of the score by the products that gave them."""
+    total = sum(abs(reason.share) for reason in video.reasons)
+    if total == 0:
+        return ""
+    return ", ".join(f"{titles[r.product_id]} ({r.share / video.score:.0%})" for r in video.reasons)
+
+
+def _titles(frame: pl.DataFrame, key: str, ids: Sequence[str]) -> dict[str, str]:
+    """Titles by id, the id itself where there is none."""
+    found = dict.fromkeys(ids, "") | {item_id: item_id for item_id in ids}
+    if C.TITLE in frame.columns:
+        rows = frame.filter(pl.col(key).is_in(list(ids)) & pl.col(C.TITLE).is_not_null())
+        found |= dict(zip(rows[key], rows[C.TITLE], strict=True))
+    return found
+
+
+def answer_words(answer: Feed | Results) -> str:
+    """One line on what stands behind the list."""
+    scope = f"{answer.returned} of {answer.eligible} eligible videos, compared exactly; snapshot {answer.snapshot}"
+    if isinstance(answer, Results):
+        return scope
+    who = (
+        "" if answer.known else f"\nThe log knows nothing that {answer.user_id} looked at: the global vector answered."
+    )
+    if answer.system != "multimodal":
+        who = ""
+    return f"{scope}, system {answer.system} ({answer.system_hash}){who}"

@@ -1,0 +1,122 @@
+"""CLIP through open_clip: frames, photos and texts to unit vectors. The only module that imports open_clip."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrieval.encoder import SAMPLE, SAMPLE_FOLDER, Vectors
+from retrieval.errors import ModelError, import_extra
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+BATCH = 64
+
+
+class OpenClipEncoder:
+    """An open_clip model in evaluation mode on one device."""
+
+    encodes_text = True
+
+    def __init__(self, name: str, model: Any, preprocess: Any, tokenizer: Any, device: str) -> None:
+        self._torch = import_extra("torch", "embed")
+        self.name = name
+        self._model, self._preprocess, self._tokenizer = model, preprocess, tokenizer
+        self._device = device
+        self.fingerprint = _fingerprint(model, preprocess)
+        self.dim = int(self.encode_texts(["a"]).shape[1])
+
+    def encode_images(self, images: "Sequence[Image]") -> Vectors:
+        """Unit vectors `(len(images), dim)` of RGB images."""
+        return self._in_batches(images, self._stack, self._model.encode_image)
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors `(len(texts), dim)`; text beyond the model's context is cut."""
+        return self._in_batches(texts, lambda batch: self._tokenizer(list(batch)), self._model.encode_text)
+
+    def _stack(self, images: "Sequence[Image]") -> "torch.Tensor":
+        stacked = self._torch.stack([self._preprocess(image) for image in images])
+        return stacked.contiguous(memory_format=self._torch.channels_last)  # type: ignore[no-any-return]
+
+    def _in_batches(self, items: Sequence[Any], prepare: Any, encode: Any) -> Vectors:
+        if not items:
+            return np.empty((0, self.dim), np.float32)
+        with self._torch.inference_mode():
+            parts = [
+                encode(prepare(items[start : start + BATCH]).to(self._device), normalize=True).float().cpu().numpy()
+                for start in range(0, len(items), BATCH)
+            ]
+        return np.concatenate(parts)
+
+
+def open_clip_encoder(name: str, device: str = "auto") -> OpenClipEncoder:
+    """Return the open_clip model *name* as an encoder; see `retrieval.encoder.open_encoder` for names.
+
+    Raises:
+        ModelError: no such model, or its files cannot be had.
+    """
+    open_clip = import_extra("open_clip", "embed")
+    torch = import_extra("torch", "embed")
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    model_name, tag = _model_and_tag(name, open_clip)
+    try:
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            model_name, pretrained=tag, device=device, weights_only=True
+        )
+        tokenizer = open_clip.get_tokenizer(model_name)
+    except Exception as error:  # open_clip raises RuntimeError, OSError, hub and JSON errors alike for unusable files
+        raise ModelError(
+            f"The model {name} could not be loaded: {_first_line(error)}.",
+            "Check the name; where there is no network, copy the model's folder here and name it local-dir:FOLDER.",
+        ) from error
+    model = model.eval().to(memory_format=torch.channels_last)
+    return OpenClipEncoder(name, model, preprocess, tokenizer, device)
+
+
+def _model_and_tag(name: str, open_clip: Any) -> tuple[str, str | None]:
+    """The two arguments open_clip wants, checked as far as can be told without loading."""
+    if name == SAMPLE:
+        return f"local-dir:{SAMPLE_FOLDER}", None
+    if name.startswith("local-dir:"):
+        return _checked_folder(name), None
+    if name.startswith("hf-hub:"):
+        return name, None
+    model, _, tag = name.partition("/")
+    if (model, tag) not in open_clip.list_pretrained():
+        raise ModelError(
+            f"There is no model {name}.",
+            "Use sample, an open_clip name and tag such as ViT-B-32/laion2b_s34b_b79k, hf-hub:OWNER/MODEL or "
+            "local-dir:FOLDER.",
+        )
+    return model, tag
+
+
+def _checked_folder(name: str) -> str:
+    folder = Path(name.removeprefix("local-dir:")).expanduser()
+    if not (folder / "open_clip_config.json").exists():
+        raise ModelError(
+            f"{folder} holds no open_clip_config.json.", "Name the folder of a model that open_clip saved."
+        )
+    return f"local-dir:{folder}"
+
+
+def _fingerprint(model: Any, preprocess: Any) -> str:
+    """A hash of the weights and of how images are prepared: what decides the vectors."""
+    digest = hashlib.sha256(repr(preprocess).encode())
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(json.dumps([key, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.cpu().contiguous().flatten().view(dtype=_bytes_type()).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _bytes_type() -> Any:
+    return import_extra("torch", "embed").uint8
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,225 @@
+"""`lookreel.toml`: a shop's choices, each with its default, its meaning and where its value came from."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from retrieval.encoder import SAMPLE
+from retrieval.errors import ConfigError
+from retrieval.log import DEFAULT_EVENT_WEIGHTS
+from retrieval.systems import DAY_S, SystemConfig, SystemKind
+from retrieval.tables import EVENTS
+
+FILE = "lookreel.toml"
+UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S, "w": 7 * DAY_S}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One value of the file: its default, what it means, and the check that reads it."""
+
+    default: Any
+    meaning: str
+    read: Callable[[Any], Any]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("a whole number of at least 1")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")  # noqa: TRY004 - every reader raises ValueError
+    return value
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ValueError("a number of at least 0")
+    return float(value)
+
+
+OPTIONS: Mapping[str, Option] = {
+    "paths.tables": Option("shop", "folder of videos.parquet, products.parquet, interactions.parquet …", _text),
+    "paths.videos": Option("stores/videos", "embedding store of the videos", _text),
+    "paths.products": Option("stores/products", "embedding store of the products", _text),
+    "paths.snapshot": Option("snapshot", "what is served", _text),
+    "encoder.model": Option(SAMPLE, "sample, ViT-B-32/laion2b_s34b_b79k, hf-hub:…, local-dir:…", _text),
+    "encoder.device": Option("auto", "auto, cpu, cuda …", _text),
+    "embed.frames": Option(8, "frames taken of each video, evenly in time", _whole),
+    "embed.long_side": Option(448, "pixels of the longer side of stored frames and photos", _whole),
+    "embed.unit": Option(False, "bring video vectors to length 1 (the paper does not)", _flag),
+    "embed.photo_weight": Option(1.0, "weight of a product's photos in its vector", _share),
+    "embed.text_weight": Option(1.0, "weight of a product's text in its vector", _share),
+}
+
+
+def parse_half_life(text: str) -> float:
+    """Seconds of a span such as `3d`, `12h`, `90m`.
+
+    >>> parse_half_life("3d"), parse_half_life("1.5h")
+    (259200.0, 5400.0)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", str(text).strip())
+    if not found or float(found[1]) == 0:
+        raise ValueError("a span such as 3d, 12h or 90m")
+    return float(found[1]) * UNITS_S[found[2]]
+
+
+def _kind(value: Any) -> SystemKind:
+    try:
+        return SystemKind(value)
+    except ValueError:
+        raise ValueError(f"one of {', '.join(SystemKind)}") from None
+
+
+def _weights(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict) or any(event not in EVENTS for event in value):
+        raise ValueError(f"a table of weights of {', '.join(EVENTS)}")
+    return {**DEFAULT_EVENT_WEIGHTS, **{event: _share(weight) for event, weight in value.items()}}
+
+
+def _filters(value: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, dict):
+        raise ValueError('a table such as { markets = "de" }')  # noqa: TRY004 - every reader raises ValueError
+    return {name: tuple(map(str, v)) if isinstance(v, list) else (str(v),) for name, v in value.items()}
+
+
+SYSTEM_OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "kind": ("kind", _kind),
+    "half_life": ("half_life_s", parse_half_life),
+    "event_weights": ("event_weights", _weights),
+    "max_events": ("max_events", _whole),
+    "where": ("where", _filters),
+    "seed": ("seed", lambda value: _whole(value + 1) - 1 if isinstance(value, int) else _whole(value)),
+}
+DEFAULT_SYSTEMS: Mapping[str, SystemConfig] = {kind.value: SystemConfig(kind=kind) for kind in SystemKind}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A shop's choices. *values* are by dotted name as in `OPTIONS`; *origins* say where each came from."""
+
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+    systems: Mapping[str, SystemConfig] = field(default_factory=lambda: dict(DEFAULT_SYSTEMS))
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def path(self, name: str, flag: Path | None) -> Path:
+        """A flag's path, or the one of the file."""
+        return flag if flag is not None else Path(self.values[f"paths.{name}"])
+
+    def system(self, name: str) -> SystemConfig:
+        """The system called *name*: one of the file's, or one of the kinds with its defaults.
+
+        Raises:
+            ConfigError: no such system.
+        """
+        if name not in self.systems:
+            raise ConfigError(
+                f"There is no system {name}.", f"Use one of {', '.join(self.systems)}, or describe it in {FILE}."
+            )
+        return self.systems[name]
+
+
+def load_config(path: Path = Path(FILE)) -> Config:
+    """Read *path*, or take the defaults where there is no such file.
+
+    Raises:
+        ConfigError: it is not TOML, or holds an unknown name or a value of the wrong kind.
+    """
+    content = _read_toml(path)
+    systems = content.pop("systems", {})
+    given = {f"{table}.{name}": value for table, values in content.items() for name, value in _entries(table, values)}
+    values = {name: _read_option(path, name, given.get(name, option.default)) for name, option in _known(path, given)}
+    origins = {name: path.name if name in given else "default" for name in OPTIONS}
+    named = {name: _read_system(path, name, about) for name, about in _entries("systems", systems)}
+    return Config(values, origins, {**DEFAULT_SYSTEMS, **named})
+
+
+def default_toml() -> str:
+    """The text of a new `lookreel.toml`: every option at its default, with its meaning."""
+    lines = ["# Lookreel's choices for this shop. Flags override them; `lookreel config show` tells what holds."]
+    table = ""
+    for name, option in OPTIONS.items():
+        head, _, key = name.partition(".")
+        lines += [] if head == table else ["", f"[{head}]"]
+        table = head
+        lines.append(f"{key} = {_toml_value(option.default)}  # {option.meaning}")
+    return "\n".join([*lines, SYSTEMS_EXAMPLE])
+
+
+SYSTEMS_EXAMPLE = """
+# Any number of named ways to recommend: `lookreel recommend --system quick`.
+# Kinds: random, recency, popularity, multimodal.
+[systems.quick]
+kind = "multimodal"
+half_life = "3d"  # an event this much older counts half as much
+max_events = 100  # how far back a history goes
+# event_weights = { purchase = 2.0, view = 0.5 }
+# where = { markets = "de" }
+"""
+
+
+def _toml_value(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}.", "Mend it, or write a new one with lookreel init.") from error
+
+
+def _entries(table: str, values: Any) -> list[tuple[str, Any]]:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{table} is a value, not a table.", f"Write it as [{table}] in {FILE}.")
+    return list(values.items())
+
+
+def _known(path: Path, given: Mapping[str, Any]) -> list[tuple[str, Option]]:
+    for name in given:
+        if name not in OPTIONS:
+            near = difflib.get_close_matches(name, OPTIONS, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(OPTIONS)}."
+            raise ConfigError(f"{path} has the unknown option {name}.", hint)
+    return list(OPTIONS.items())
+
+
+def _read_option(path: Path, name: str, value: Any) -> Any:
+    try:
+        return OPTIONS[name].read(value)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {name} is {value!r}, not {error}.", "Mend the value.") from None
+
+
+def _read_system(path: Path, name: str, about: Any) -> SystemConfig:
+    choices = {}
+    for key, value in _entries(f"systems.{name}", about):
+        if key not in SYSTEM_OPTIONS:
+            raise ConfigError(
+                f"{path}: systems.{name} has the unknown option {key}.", f"Known are {', '.join(SYSTEM_OPTIONS)}."
+            )
+        target, read = SYSTEM_OPTIONS[key]
+        try:
+            choices[target] = read(value)
+        except ValueError as error:
+            raise ConfigError(f"{path}: systems.{name}.{key} is {value!r}, not {error}.", "Mend the value.") from None
+    return SystemConfig(**choices)

@@ -1,0 +1,80 @@
+"""What all commands share: progress on long work, JSON, and errors that people can read."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from retrieval.errors import UserFacingError
+
+logger = logging.getLogger(__name__)
+EXIT_USER_ERROR = 2
+EXIT_QUARANTINED = 3
+LOG_EVERY_S = 10.0
+
+
+def run(app: Callable[[], Any]) -> None:
+    """Run a command line: a user's error is one message and exit code 2, anything else is ours and shows its trace."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except UserFacingError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(EXIT_USER_ERROR)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (done, total): a bar with rate and time left on a terminal, a line now and then elsewhere."""
+    if sys.stderr.isatty():
+        with _bar(what) as update:
+            yield update
+    else:
+        yield _LogLines(what)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _LogLines:
+    """Progress as plain lines: at most one every `LOG_EVERY_S` seconds, and the last."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._started = self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done < total and now - self._said < LOG_EVERY_S:
+            return
+        self._said = now
+        rate = done / max(now - self._started, 1e-9)
+        sys.stderr.write(f"{self._what}: {done}/{total} ({rate:.1f}/s)\n")
+        sys.stderr.flush()
+
+
+def to_json(value: Any) -> str:
+    """A dataclass or a plain value as JSON."""
+    return json.dumps(asdict(value) if is_dataclass(value) and not isinstance(value, type) else value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,63 @@
+"""What an encoder is, and how its name finds it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Vectors = NDArray[np.float32]
+"""`(n, dim)` float32."""
+
+SAMPLE = "sample"
+CONTENT = "content"
+SAMPLE_FOLDER = Path(__file__).parent / "models" / "sample"
+
+
+class Encoder(Protocol):
+    """Turns images and texts into unit vectors of one space.
+
+    *fingerprint* changes whenever the vectors would: it binds stores and snapshots to their encoder.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def encodes_text(self) -> bool: ...
+
+    def encode_images(self, images: "Sequence[Image]") -> Vectors:
+        """Unit vectors `(len(images), dim)` of RGB images."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> Vectors:
+        """Unit vectors `(len(texts), dim)`."""
+        ...
+
+
+def open_encoder(name: str = SAMPLE, device: str = "auto") -> Encoder:
+    """Return the encoder called *name*.
+
+    Args:
+        name: `sample` (ships with Lookreel), `content` (colour and silhouette descriptors, images only), any open_clip
+            name and tag (`ViT-B-32/laion2b_s34b_b79k`), `hf-hub:OWNER/MODEL` or `local-dir:FOLDER`.
+        device: a torch device, or `auto`: a GPU where there is one.
+
+    Raises:
+        ModelError: no such model, or its files cannot be had.
+        MissingExtraError: the extra `embed` is not installed.
+    """
+    if name == CONTENT:
+        from retrieval.content import ContentEncoder
+
+        return ContentEncoder()
+    from retrieval.clip import open_clip_encoder
+
+    return open_clip_encoder(name, device)

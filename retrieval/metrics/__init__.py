@@ -1,0 +1,1 @@
+"""Ranking, coherence and interval statistics as pure functions."""

@@ -1,0 +1,380 @@
+"""What is published and served: an immutable folder of vectors, attributes and a manifest that binds them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from retrieval.encoder import Encoder, open_encoder
+from retrieval.errors import SnapshotError, UnknownItemError
+from retrieval.feed import Feed, Results, moments_of, ranked, reasons_of
+from retrieval.folders import sha256_of
+from retrieval.ids import IdMap
+from retrieval.index import build_index, default_index_kind
+from retrieval.index.protocol import Half, Mask, Neighbours, VectorIndex
+from retrieval.log import Statistics, from_us, make_events, to_us
+from retrieval.ragged import Ragged
+from retrieval.systems import (
+    DAY_S,
+    Audience,
+    MultimodalSystem,
+    RandomSystem,
+    StaticSystem,
+    System,
+    SystemConfig,
+    SystemKind,
+    global_vectors,
+)
+from retrieval.tables import Columns as C
+from retrieval.where import Where, matching
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+CLIP_SPACE = "clip"
+
+
+class SnapshotFiles:
+    """Where things stand in a snapshot's folder."""
+
+    VIDEOS = "videos.parquet"
+    PRODUCTS = "products.parquet"
+    POSTERS = "posters.parquet"
+    REJECTED = "rejected.parquet"
+    VIDEO_POPULARITY = "video_popularity.npy"
+    PRODUCT_POPULARITY = "product_popularity.npy"
+    VIDEO_VECTORS = "video_vectors.npy"
+    FRAME_VECTORS = "frame_vectors.npy"
+    FRAME_TIMES = "frame_times.npy"
+    PRODUCT_VECTORS = "product_vectors.npy"
+
+    @staticmethod
+    def of_space(space: str, name: str) -> str:
+        return f"spaces/{space}/{name}"
+
+
+F = SnapshotFiles
+
+
+@dataclass(frozen=True)
+class HistoryEvent:
+    """One touch of a product in the catalogue. *event* is one of `retrieval.tables.EVENTS`."""
+
+    product_id: str
+    occurred_at: datetime
+    event: str = "view"
+
+
+@dataclass(frozen=True)
+class Space:
+    """Vectors of one encoder, row by row as the snapshot's tables.
+
+    *video_vectors* `(n_videos, dim)`, *frame_vectors* `(n_videos, m, dim)` with *frame_times_s* `(n_videos, m)` (NaN
+    where a frame is missing), *product_vectors* `(n_products, dim)`; all fp16 but the times.
+    """
+
+    encoder: str
+    fingerprint: str
+    video_vectors: Half
+    frame_vectors: Half
+    frame_times_s: NDArray[np.float32]
+    product_vectors: Half
+    index: VectorIndex
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An opened snapshot. Rows of *videos* and *products* are the rows of every vector and count."""
+
+    path: Path
+    version: str
+    videos: pl.DataFrame
+    products: pl.DataFrame
+    statistics: Statistics
+    spaces: Mapping[str, Space]
+    _encoders: dict[str, Encoder] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def video_ids(self) -> IdMap:
+        return IdMap(self.videos[C.VIDEO_ID].to_list())
+
+    @cached_property
+    def product_ids(self) -> IdMap:
+        return IdMap(self.products[C.PRODUCT_ID].to_list())
+
+    @cached_property
+    def published_us(self) -> NDArray[np.int64]:
+        return self.videos[C.PUBLISHED_AT].dt.timestamp("us").to_numpy()
+
+    @property
+    def space(self) -> Space:
+        return self.spaces[CLIP_SPACE]
+
+    def eligible(self, at_us: int, where: Where) -> Mask:
+        """True `(n_videos,)` for the videos published by *at_us* that pass *where*."""
+        passing = self.videos.select(matching(self.videos, where)).to_series().to_numpy()
+        return passing & (self.published_us <= at_us)
+
+    def system(self, config: SystemConfig, at_us: int, statistics: Statistics | None = None) -> System:
+        """The system that *config* describes, as of *at_us*.
+
+        Args:
+            statistics: what was popular by then; the snapshot's own by default.
+        """
+        return SYSTEM_BUILDERS[config.kind](self, config, at_us, statistics or self.statistics)
+
+    def feed(
+        self,
+        history: Sequence[HistoryEvent],
+        k: int = 10,
+        *,
+        at: datetime | None = None,
+        system: SystemConfig | None = None,
+        where: Where | None = None,
+        seen: Sequence[str] = (),
+        user_id: str = "",
+        market: str | None = None,
+    ) -> Feed:
+        """The *k* best videos for somebody with this *history* of the catalogue.
+
+        Args:
+            at: the time of asking, by default that of the snapshot; later events and videos do not count.
+            where: filters beside those of *system*.
+            seen: videos to leave out.
+            market: whose global vector speaks when the history says nothing.
+
+        Raises:
+            UnknownItemError: *where* names no attribute.
+        """
+        config = system or SystemConfig()
+        at_us = to_us(at) if at else self.statistics.as_of_us
+        audience, n_unknown = self._audience_of(history, config, at_us, seen, user_id, market)
+        (feed,) = self.feeds(audience, k, config, where=where)
+        return Feed(**{**feed.__dict__, "unknown_products": n_unknown})
+
+    def feeds(
+        self,
+        audience: Audience,
+        k: int,
+        config: SystemConfig,
+        *,
+        where: Where | None = None,
+        statistics: Statistics | None = None,
+    ) -> list[Feed]:
+        """The feed of everybody in *audience*, with reasons."""
+        eligible = self.eligible(audience.at_us, {**config.where, **(where or {})})
+        answer = self.system(config, audience.at_us, statistics).rank(audience, k, eligible)
+        return [self._feed_of(audience, user, answer, config, eligible) for user in range(len(audience))]
+
+    def search(self, text: str, k: int = 10, *, where: Where | None = None) -> Results:
+        """The *k* videos nearest to a text, each with its best moment.
+
+        Raises:
+            SnapshotError: the encoder at hand is not the one that built the snapshot.
+        """
+        query = self.encoder().encode_texts([text])[0]
+        return self._results(query, k, where or {}, without=-1)
+
+    def similar(self, video_id: str, k: int = 10, *, where: Where | None = None) -> Results:
+        """The *k* videos nearest to a video, without itself.
+
+        Raises:
+            UnknownItemError: the snapshot holds no such video.
+        """
+        row = self.video_ids.row(video_id)
+        if row is None:
+            raise UnknownItemError(
+                f"The snapshot {self.path} holds no video {video_id}.", "Check the id, or index the video first."
+            )
+        return self._results(self.space.video_vectors[row].astype(np.float32), k, where or {}, without=row)
+
+    def encoder(self) -> Encoder:
+        """The encoder that built the snapshot, opened once.
+
+        Raises:
+            SnapshotError: the weights at hand give other vectors.
+        """
+        name = self.space.encoder
+        if name not in self._encoders:
+            encoder = open_encoder(name)
+            require_encoder(encoder, name, self.space.fingerprint, str(self.path))
+            self._encoders[name] = encoder
+        return self._encoders[name]
+
+    def _results(self, query: NDArray[np.float32], k: int, where: Where, *, without: int) -> Results:
+        eligible = self.eligible(np.iinfo(np.int64).max, where)
+        if without >= 0:
+            eligible[without] = False
+        found = self.space.index.search(query[None], k, eligible)
+        videos = self._ranked_with_moments(found, 0, query)
+        return Results(videos, len(videos), int(eligible.sum()), True, self.version)
+
+    def _ranked_with_moments(self, found: Neighbours, query_row: int, query: NDArray[np.float32]) -> Any:
+        rows = found.rows[query_row][found.rows[query_row] >= 0]
+        moments = moments_of(query, self.space.frame_vectors[rows], self.space.frame_times_s[rows])
+        return ranked(found, query_row, self.video_ids.ids, moments)
+
+    def _feed_of(self, audience: Audience, user: int, answer: Any, config: SystemConfig, eligible: Mask) -> Feed:
+        rows = answer.neighbours.rows[user]
+        rows = rows[rows >= 0]
+        events = audience.events.of_user(user)
+        moments, reasons = None, None
+        if answer.vectors is not None:
+            space = self.space
+            moments = moments_of(answer.vectors[user], space.frame_vectors[rows], space.frame_times_s[rows])
+            reasons = reasons_of(
+                events, config.half_life_s, space.product_vectors, space.video_vectors[rows], self.product_ids.ids
+            )
+        return Feed(
+            audience.user_ids[user],
+            ranked(answer.neighbours, user, self.video_ids.ids, moments, reasons),
+            returned=len(rows),
+            eligible=int(eligible.sum() - eligible[audience.seen[user]].sum()),
+            exact=True,
+            system=config.kind.value,
+            system_hash=config.hash,
+            snapshot=self.version,
+            known=len(events.product_rows) > 0,
+        )
+
+    def _audience_of(
+        self,
+        history: Sequence[HistoryEvent],
+        config: SystemConfig,
+        at_us: int,
+        seen: Sequence[str],
+        user_id: str,
+        market: str | None,
+    ) -> tuple[Audience, int]:
+        """An audience of one, and how many events named products that the snapshot lacks."""
+        rows = self.product_ids.rows(event.product_id for event in history)
+        weights = [config.event_weights.get(event.event, 1.0) for event in history]
+        used = [
+            (int(row), to_us(event.occurred_at), weight)
+            for row, event, weight in zip(rows, history, weights, strict=True)
+            if row >= 0 and weight > 0 and to_us(event.occurred_at) < at_us
+        ]
+        newest = sorted(used, key=lambda event: event[1])[-config.max_events :]
+        events = make_events(*(zip(*newest, strict=True) if newest else ((), (), ())))
+        seen_rows = self.video_ids.rows(seen)
+        seen_rows = seen_rows[seen_rows >= 0]
+        seen_list = Ragged(seen_rows, np.array([0, len(seen_rows)]))
+        return Audience([user_id], events, seen_list, at_us, [market]), int((rows < 0).sum())
+
+
+def _multimodal(snapshot: Snapshot, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+    space = snapshot.space
+    fallbacks = global_vectors(space.product_vectors, statistics)
+    return MultimodalSystem(space.index, space.product_vectors, fallbacks, statistics.markets, config.half_life_s)
+
+
+def _recency(snapshot: Snapshot, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+    """Scores are minus the age in days."""
+    return StaticSystem((snapshot.published_us - at_us) / (DAY_S * 1e6))
+
+
+def _popularity(snapshot: Snapshot, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+    return StaticSystem(statistics.video_popularity.astype(np.float64))
+
+
+def _random(snapshot: Snapshot, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+    return RandomSystem(config.seed)
+
+
+SYSTEM_BUILDERS = {
+    SystemKind.MULTIMODAL: _multimodal,
+    SystemKind.RECENCY: _recency,
+    SystemKind.POPULARITY: _popularity,
+    SystemKind.RANDOM: _random,
+}
+
+
+def require_encoder(encoder: Encoder, name: str, fingerprint: str, where: str) -> None:
+    """Refuse an encoder that is not the one *where* was built with.
+
+    Raises:
+        SnapshotError: naming both.
+    """
+    if encoder.fingerprint != fingerprint:
+        raise SnapshotError(
+            f"{where} was built with {name} ({fingerprint}), but the model at hand is {encoder.name} "
+            f"({encoder.fingerprint}).",
+            "Use the model that built it, or embed and build again with this one.",
+        )
+
+
+def open_snapshot(path: Path | str, *, index: str | None = None, verify: bool = True) -> Snapshot:
+    """Open a snapshot and check it against its manifest.
+
+    Args:
+        index: the kind of index, by default FAISS where it is installed.
+        verify: compute the checksums of all files.
+
+    Raises:
+        SnapshotError: it is absent, of another format, or differs from its manifest.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    if verify:
+        _verify(path, manifest["files"])
+    as_of_us = to_us(datetime.fromisoformat(manifest["as_of"]))
+    statistics = Statistics(
+        as_of_us,
+        np.load(path / F.VIDEO_POPULARITY),
+        np.load(path / F.PRODUCT_POPULARITY),
+        tuple(manifest["markets"]),
+    )
+    kind = index or default_index_kind()
+    spaces = {name: _open_space(path, name, about, kind) for name, about in manifest["spaces"].items()}
+    videos, products = pl.read_parquet(path / F.VIDEOS), pl.read_parquet(path / F.PRODUCTS)
+    return Snapshot(path, manifest["version"], videos, products, statistics, spaces)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    if not file.exists():
+        raise SnapshotError(
+            f"{path} is not a snapshot: it has no {MANIFEST}.", "Build one: lookreel index build --help"
+        )
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text())
+    except ValueError as error:
+        raise SnapshotError(f"{file} is damaged: {error}.", "Build the snapshot again.") from error
+    if manifest.get("format") != FORMAT:
+        raise SnapshotError(
+            f"{path} has format {manifest.get('format')}, this version reads {FORMAT}.", "Build the snapshot again."
+        )
+    return manifest
+
+
+def _verify(path: Path, files: Mapping[str, str]) -> None:
+    for name, checksum in files.items():
+        if not (path / name).is_file() or sha256_of(path / name) != checksum:
+            raise SnapshotError(f"{path / name} is missing or differs from the manifest.", "Build the snapshot again.")
+
+
+def _open_space(path: Path, name: str, about: Mapping[str, Any], index_kind: str) -> Space:
+    def array(file: str) -> Any:
+        return np.load(path / F.of_space(name, file), mmap_mode="r")
+
+    videos = np.asarray(array(F.VIDEO_VECTORS))
+    return Space(
+        about["encoder"],
+        about["fingerprint"],
+        videos,
+        array(F.FRAME_VECTORS),
+        np.asarray(array(F.FRAME_TIMES)),
+        np.asarray(array(F.PRODUCT_VECTORS)),
+        build_index(index_kind, videos),
+    )
+
+
+def as_of(snapshot: Snapshot) -> datetime:
+    """The time up to which the snapshot's statistics count."""
+    return from_us(snapshot.statistics.as_of_us)

@@ -1,0 +1,179 @@
+"""The systems that rank videos: who is asked, at what time, answered with rows and scores."""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.index.protocol import Mask, Neighbours, VectorIndex, take_best
+from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, Statistics
+from retrieval.ragged import Ragged
+from retrieval.towers.user import global_vector, recency_weights, user_vectors
+
+DAY_S = 86_400.0
+
+
+class SystemKind(StrEnum):
+    """How videos are scored."""
+
+    RANDOM = "random"
+    RECENCY = "recency"
+    POPULARITY = "popularity"
+    MULTIMODAL = "multimodal"
+
+
+@dataclass(frozen=True)
+class SystemConfig:
+    """A named way to recommend, as `lookreel.toml` describes it.
+
+    *half_life_s* is that of the user tower, *event_weights* are those of event kinds, *max_events* is how far back a
+    history goes, *where* are filters that always hold, *seed* is for `random`.
+    """
+
+    kind: SystemKind = SystemKind.MULTIMODAL
+    half_life_s: float = 7 * DAY_S
+    event_weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_EVENT_WEIGHTS))
+    max_events: int = 100
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seed: int = 0
+
+    @property
+    def hash(self) -> str:
+        """Eight hexadecimal digits that change with any choice above."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Audience:
+    """The users who ask, at *at_us*: their events before it, their markets, and the video rows they have seen."""
+
+    user_ids: Sequence[str]
+    events: Events
+    seen: Ragged
+    at_us: int
+    markets: Sequence[str | None]
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The best unseen videos of each user. *vectors* are the users' own, where the system has such."""
+
+    neighbours: Neighbours
+    vectors: NDArray[np.float32] | None = None
+
+
+class System(Protocol):
+    """Ranks videos for users. It sees only what the audience and its own statistics know."""
+
+    def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
+        """The *k* best videos of each user that are *eligible* `(n_videos,)` and that this user has not seen."""
+        ...
+
+
+@dataclass(frozen=True)
+class StaticSystem:
+    """One order for everybody: by *scores* `(n_videos,)`, such as publication time or popularity."""
+
+    scores: NDArray[np.float64]
+
+    def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
+        """The *k* best of the one order, less what each user has seen."""
+        depth = k + int(audience.seen.lengths.max(initial=0))
+        rows = np.flatnonzero(eligible)
+        order = rows[np.lexsort((rows, -self.scores[rows]))][:depth]
+        shape = (len(audience), len(order))
+        scores = self.scores[order].astype(np.float32)
+        everybody = Neighbours(np.broadcast_to(order, shape), np.broadcast_to(scores, shape))
+        return Answer(drop_seen(everybody, audience.seen, k, len(eligible)))
+
+
+@dataclass(frozen=True)
+class RandomSystem:
+    """Another order for each user, the same at each call."""
+
+    seed: int
+
+    def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
+        """Uniform scores in [0, 1) of (seed, user, video)."""
+        users = np.array([zlib.crc32(f"{self.seed}/{user}".encode()) for user in audience.user_ids], np.uint64)
+        rows = np.flatnonzero(eligible)
+        scores = _uniform(users[:, None] * np.uint64(0x9E3779B97F4A7C15) + rows[None].astype(np.uint64))
+        depth = k + int(audience.seen.lengths.max(initial=0))
+        best = take_best(np.broadcast_to(rows, scores.shape), scores, depth)
+        return Answer(drop_seen(best, audience.seen, k, len(eligible)))
+
+
+@dataclass(frozen=True)
+class MultimodalSystem:
+    """The paper's system: f(u, v) = e_u · e_v over an index of videos.
+
+    *product_vectors* `(n_products, dim)`; *fallbacks* `(1 + n_markets, dim)` are the global vectors of new users: row 0
+    of all, then one for each of *markets*.
+    """
+
+    index: VectorIndex
+    product_vectors: NDArray[np.floating]
+    fallbacks: NDArray[np.float32]
+    markets: tuple[str, ...]
+    half_life_s: float
+
+    def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
+        """The nearest unseen videos of each user's vector."""
+        vectors = self.vectors(audience)
+        depth = min(self.index.n_items, k + int(audience.seen.lengths.max(initial=0)))
+        found = self.index.search(vectors, max(1, depth), eligible)
+        return Answer(drop_seen(found, audience.seen, k, len(eligible)), vectors)
+
+    def vectors(self, audience: Audience) -> NDArray[np.float32]:
+        """The users' vectors `(n_users, dim)`: the tower's, or the market's or overall global vector."""
+        lengths = audience.events.lengths
+        known = np.flatnonzero(lengths > 0)
+        market_rows = {market: row + 1 for row, market in enumerate(self.markets)}
+        rows = np.array([market_rows.get(market or "", 0) for market in audience.markets], np.int64)
+        vectors = self.fallbacks[rows].astype(np.float32)
+        if len(known):
+            offsets = np.append(audience.events.offsets[known], audience.events.offsets[-1])
+            products = self.product_vectors[audience.events.product_rows]
+            vectors[known] = user_vectors(products, event_weights(audience.events, self.half_life_s), offsets)
+        return vectors
+
+
+def event_weights(events: Events, half_life_s: float) -> NDArray[np.float64]:
+    """The weights of every user's events `(n_events,)`, each user's relative to their own newest event."""
+    newest = events.times_us[np.maximum(events.offsets[1:] - 1, 0)] if len(events.times_us) else events.times_us
+    age_us = np.repeat(newest, events.lengths) - events.times_us if len(events.times_us) else events.times_us
+    # Each user's newest event has age 0 already, so the batch's least age is 0 too and the weights are the tower's.
+    return recency_weights(age_us / 1e6, half_life_s, events.weights)
+
+
+def drop_seen(found: Neighbours, seen: Ragged, k: int, n_videos: int) -> Neighbours:
+    """The first *k* of each user's list that this user has not seen."""
+    owners = np.arange(len(found.rows))
+    seen_keys = np.repeat(owners, seen.lengths) * n_videos + seen.values
+    again = np.isin(owners[:, None] * n_videos + found.rows, seen_keys) | (found.rows < 0)
+    order = np.argsort(again, axis=1, kind="stable")[:, :k]
+    dropped = np.take_along_axis(again, order, 1)
+    rows = np.where(dropped, -1, np.take_along_axis(found.rows, order, 1))
+    scores = np.where(dropped, -np.inf, np.take_along_axis(found.scores, order, 1)).astype(np.float32)
+    return Neighbours(rows, scores)
+
+
+def global_vectors(product_vectors: NDArray[np.floating], statistics: Statistics) -> NDArray[np.float32]:
+    """The global vector overall and of each market `(1 + n_markets, dim)`."""
+    return np.array([global_vector(product_vectors, row) for row in statistics.product_popularity], np.float32)
+
+
+def _uniform(keys: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """SplitMix64's output function: well-mixed values in [0, 1) from distinct keys, without state."""
+    keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((keys ^ (keys >> np.uint64(31))) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)

@@ -1,0 +1,383 @@
+"""The input tables: the one place that names their columns, and where a shop's files are read and checked.
+
+Structural faults (no such column, another type, a key twice) are refused. Row faults (an unknown product, a null time,
+an unknown event) are set aside with a reason and counted; above `MAX_REJECTED_SHARE` the table is refused too.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from retrieval.errors import TableError
+
+MAX_REJECTED_SHARE = 0.05
+
+
+class Columns:
+    """Every column name of ours, once."""
+
+    VIDEO_ID = "video_id"
+    URI = "uri"
+    PUBLISHED_AT = "published_at"
+    DURATION_S = "duration_s"
+    TITLE = "title"
+    CREATOR_ID = "creator_id"
+    BRAND = "brand"
+    PRODUCT_IDS = "product_ids"
+    HASHTAGS = "hashtags"
+    MARKETS = "markets"
+    LANGUAGE = "language"
+    PRODUCT_ID = "product_id"
+    DESCRIPTION = "description"
+    CATEGORY = "category"
+    COLOR = "color"
+    PRICE = "price"
+    IMAGE_URIS = "image_uris"
+    AVAILABLE = "available"
+    POPULARITY = "popularity"
+    OFFERS = "offers"
+    USER_ID = "user_id"
+    EVENT = "event"
+    OCCURRED_AT = "occurred_at"
+    EVENT_ID = "event_id"
+    QUERY = "query"
+    SESSION_ID = "session_id"
+    MARKET = "market"
+    SEGMENT = "segment"
+    FEED_ID = "feed_id"
+    POSITION = "position"
+    SHOWN_AT = "shown_at"
+    REACHED = "reached"
+    WATCH_TIME_S = "watch_time_s"
+    LIKED = "liked"
+    COMMENTED = "commented"
+    FOLLOWED = "followed"
+    SHARED = "shared"
+    SYSTEM = "system"
+    SNAPSHOT = "snapshot"
+    REQUEST_ID = "request_id"
+    BUCKET = "bucket"
+    EXPERIMENT = "experiment"
+    SELECTION_PROPENSITY = "selection_propensity"
+    EXAMINATION_PROPENSITY = "examination_propensity"
+    RANK = "rank"
+    SCORE = "score"
+    RECOMMENDED_AT = "recommended_at"
+    TABLE = "table"
+    ROW = "row"
+    REASON = "reason"
+
+
+C = Columns
+EVENTS = ("shown", "view", "click", "wishlist", "add_to_cart", "purchase", "return", "unwish")
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """A type a column may have: *accepts* tells it by polars type, *words* names it, *cast* is what we keep."""
+
+    words: str
+    accepts: Callable[[pl.DataType], bool]
+    cast: pl.DataType | type[pl.DataType] | None
+    cure: str
+
+
+def _is_utc_time(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.Datetime) and dtype.time_zone == "UTC"
+
+
+def _is_text_list(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.List) and dtype.inner in (pl.String, pl.Null)
+
+
+TEXT = ColumnType("text", lambda t: t == pl.String, None, "cast it with .cast(pl.String)")
+TIME = ColumnType(
+    "a UTC timestamp", _is_utc_time, pl.Datetime("us", "UTC"), "make it one with .dt.replace_time_zone('UTC')"
+)
+NUMBER = ColumnType("a number", lambda t: t.is_numeric(), pl.Float64, "cast it with .cast(pl.Float64)")
+WHOLE = ColumnType("a whole number", lambda t: t.is_integer(), pl.Int64, "cast it with .cast(pl.Int64)")
+FLAG = ColumnType("true or false", lambda t: t == pl.Boolean, None, "cast it with .cast(pl.Boolean)")
+TEXTS = ColumnType("a list of texts", _is_text_list, pl.List(pl.String), "cast it with .cast(pl.List(pl.String))")
+OFFERS_TYPE = ColumnType(
+    "a list of {market, available, price, currency}",
+    lambda t: isinstance(t, pl.List) and isinstance(t.inner, pl.Struct),
+    None,
+    "see the README's section on tables",
+)
+
+Known = Mapping[str, pl.Series]
+"""Ids that other tables define, by the name of the column that refers to them."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of single rows: *reason* for people, *found* true on the rows that have it.
+
+    *needs* names the `Known` ids without which the fault cannot be looked for.
+    """
+
+    reason: str
+    found: Callable[[Known], pl.Expr]
+    needs: str = ""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a table must and may hold. *key* columns together name a row once."""
+
+    name: str
+    key: tuple[str, ...]
+    required: Mapping[str, ColumnType]
+    optional: Mapping[str, ColumnType]
+    faults: tuple[Fault, ...] = ()
+
+
+def _null(column: str) -> Fault:
+    return Fault(f"{column} is null", lambda _: pl.col(column).is_null())
+
+
+def _unknown(column: str, noun: str) -> Fault:
+    return Fault(
+        f"{column} names no {noun} of the catalogue",
+        lambda known: ~pl.col(column).is_in(known[column].implode()),
+        needs=column,
+    )
+
+
+VIDEOS = Schema(
+    "videos",
+    key=(C.VIDEO_ID,),
+    required={C.VIDEO_ID: TEXT, C.URI: TEXT, C.PUBLISHED_AT: TIME},
+    optional={
+        C.DURATION_S: NUMBER, C.TITLE: TEXT, C.CREATOR_ID: TEXT, C.BRAND: TEXT, C.PRODUCT_IDS: TEXTS,
+        C.HASHTAGS: TEXTS, C.MARKETS: TEXTS, C.LANGUAGE: TEXT,
+    },
+    faults=(_null(C.VIDEO_ID), _null(C.URI), _null(C.PUBLISHED_AT)),
+)  # fmt: skip
+PRODUCTS = Schema(
+    "products",
+    key=(C.PRODUCT_ID,),
+    required={C.PRODUCT_ID: TEXT, C.TITLE: TEXT},
+    optional={
+        C.DESCRIPTION: TEXT, C.BRAND: TEXT, C.CATEGORY: TEXT, C.COLOR: TEXT, C.PRICE: NUMBER, C.IMAGE_URIS: TEXTS,
+        C.AVAILABLE: FLAG, C.POPULARITY: NUMBER, C.LANGUAGE: TEXT, C.OFFERS: OFFERS_TYPE,
+    },
+    faults=(_null(C.PRODUCT_ID),),
+)  # fmt: skip
+INTERACTIONS = Schema(
+    "interactions",
+    key=(),
+    required={C.USER_ID: TEXT, C.PRODUCT_ID: TEXT, C.EVENT: TEXT, C.OCCURRED_AT: TIME},
+    optional={C.EVENT_ID: TEXT, C.QUERY: TEXT, C.SESSION_ID: TEXT, C.MARKET: TEXT},
+    faults=(
+        _null(C.USER_ID),
+        _null(C.OCCURRED_AT),
+        Fault(f"{C.EVENT} is none of {', '.join(EVENTS)}", lambda _: ~pl.col(C.EVENT).is_in(EVENTS)),
+        _unknown(C.PRODUCT_ID, "product"),
+    ),
+)
+IMPRESSIONS = Schema(
+    "impressions",
+    key=(C.FEED_ID, C.POSITION),
+    required={
+        C.FEED_ID: TEXT, C.USER_ID: TEXT, C.VIDEO_ID: TEXT, C.POSITION: WHOLE, C.SHOWN_AT: TIME, C.REACHED: FLAG,
+        C.WATCH_TIME_S: NUMBER,
+    },
+    optional={
+        C.LIKED: FLAG, C.COMMENTED: FLAG, C.FOLLOWED: FLAG, C.SHARED: FLAG, C.SYSTEM: TEXT, C.SNAPSHOT: TEXT,
+        C.REQUEST_ID: TEXT, C.BUCKET: TEXT, C.EXPERIMENT: TEXT,
+        C.SELECTION_PROPENSITY: NUMBER, C.EXAMINATION_PROPENSITY: NUMBER,
+    },
+    faults=(
+        _null(C.USER_ID),
+        _null(C.SHOWN_AT),
+        Fault(f"{C.POSITION} is below 1", lambda _: pl.col(C.POSITION) < 1),
+        Fault(f"{C.WATCH_TIME_S} is negative", lambda _: pl.col(C.WATCH_TIME_S) < 0),
+        Fault("reached without a watch time", lambda _: pl.col(C.REACHED) & pl.col(C.WATCH_TIME_S).is_null()),
+        _unknown(C.VIDEO_ID, "video"),
+    ),
+)  # fmt: skip
+USERS = Schema(
+    "users",
+    key=(C.USER_ID,),
+    required={C.USER_ID: TEXT},
+    optional={C.MARKET: TEXT, C.LANGUAGE: TEXT, C.SEGMENT: TEXT},
+    faults=(_null(C.USER_ID),),
+)
+SCHEMAS = {schema.name: schema for schema in (VIDEOS, PRODUCTS, INTERACTIONS, IMPRESSIONS, USERS)}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One checked table. *rejected* holds the rows set aside: table, row (from 0 in the file) and reason."""
+
+    frame: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A shop's tables, checked against each other. *rejected* gathers the rows set aside from all of them."""
+
+    videos: pl.DataFrame
+    products: pl.DataFrame
+    interactions: pl.DataFrame
+    impressions: pl.DataFrame | None
+    users: pl.DataFrame | None
+    rejected: pl.DataFrame
+
+
+def load_table(path: Path, schema: Schema, known: Known | None = None) -> Table:
+    """Return the rows of *path* that *schema* allows, and those it sets aside.
+
+    Raises:
+        TableError: the file, a column, a type or a key is wrong, or more than `MAX_REJECTED_SHARE` of the rows are.
+    """
+    frame = _check_structure(_read_parquet(path), path, schema)
+    good, rejected = _split_faulty(frame, schema, known or {})
+    _refuse_too_many(rejected, frame.height, path)
+    _refuse_duplicates(good, path, schema)
+    return Table(good.drop(C.ROW), rejected)
+
+
+def load_tables(folder: Path) -> Tables:
+    """Return the tables of *folder*: videos, products and interactions, and where present impressions and users.
+
+    Raises:
+        TableError: one of them cannot be used, as in `load_table`.
+    """
+    products = load_table(folder / "products.parquet", PRODUCTS)
+    videos = load_table(folder / "videos.parquet", VIDEOS)
+    kept, dangling = _drop_unknown_products(videos.frame, products.frame[C.PRODUCT_ID], folder / "videos.parquet")
+    known = {C.PRODUCT_ID: products.frame[C.PRODUCT_ID], C.VIDEO_ID: videos.frame[C.VIDEO_ID]}
+    interactions = load_table(folder / "interactions.parquet", INTERACTIONS, known)
+    impressions = _load_optional(folder, IMPRESSIONS, known)
+    users = _load_optional(folder, USERS, known)
+    parts = [products, videos, interactions, *(t for t in (impressions, users) if t)]
+    return Tables(
+        kept,
+        products.frame,
+        interactions.frame,
+        impressions.frame if impressions else None,
+        users.frame if users else None,
+        pl.concat([dangling, *(part.rejected for part in parts)]),
+    )
+
+
+def resolve_uri(uri: str, table: Path) -> str:
+    """Return *uri* as it can be opened: relative ones are relative to the folder of *table*.
+
+    >>> resolve_uri("clips/a.mp4", Path("shop/videos.parquet"))
+    'shop/clips/a.mp4'
+    >>> resolve_uri("s3://bucket/a.mp4", Path("shop/videos.parquet"))
+    's3://bucket/a.mp4'
+    """
+    return uri if "://" in uri else str(table.parent / uri)
+
+
+def _load_optional(folder: Path, schema: Schema, known: Known) -> Table | None:
+    path = folder / f"{schema.name}.parquet"
+    return load_table(path, schema, known) if path.exists() else None
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    if not path.exists():
+        raise TableError(f"There is no table {path}.", "Check the path; the README's section on tables lists them.")
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise TableError(f"{path} cannot be read as parquet: {error}.", "Write it again as a parquet file.") from error
+    if frame.is_empty():
+        raise TableError(f"{path} has no rows.", "Export it again; an empty table recommends nothing.")
+    return frame
+
+
+def _check_structure(frame: pl.DataFrame, path: Path, schema: Schema) -> pl.DataFrame:
+    missing = [name for name in schema.required if name not in frame.columns]
+    if missing:
+        raise TableError(
+            f"{path} has no column {missing[0]}; it has {', '.join(frame.columns)}.",
+            f"Add {missing[0]} ({schema.required[missing[0]].words}) or rename the column that holds it.",
+        )
+    types = {**schema.required, **schema.optional}
+    present = {name: types[name] for name in frame.columns if name in types}
+    for name, kind in present.items():
+        _check_type(frame[name], kind, path)
+    casts = {name: kind.cast for name, kind in present.items() if kind.cast is not None}
+    return frame.with_row_index(C.ROW).with_columns(pl.col(name).cast(cast) for name, cast in casts.items())
+
+
+def _check_type(column: pl.Series, kind: ColumnType, path: Path) -> None:
+    if not kind.accepts(column.dtype) and column.dtype != pl.Null:
+        raise TableError(
+            f"{path}: column {column.name} is {column.dtype}, not {kind.words} (row 0 holds {column[0]!r}).",
+            f"Before writing the table, {kind.cure}.",
+        )
+
+
+def _split_faulty(frame: pl.DataFrame, schema: Schema, known: Known) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows without a fault, and (table, row, reason) of the others, the first fault found naming each."""
+    looked_for = [fault for fault in schema.faults if not fault.needs or fault.needs in known]
+    if not looked_for:
+        return frame, _rejected_rows(schema.name, [], [])
+    reasons = [pl.when(fault.found(known)).then(pl.lit(fault.reason)) for fault in looked_for]
+    marked = frame.with_columns(pl.coalesce(reasons).alias("__reason"))
+    faulty = marked.filter(pl.col("__reason").is_not_null())
+    good = marked.filter(pl.col("__reason").is_null()).drop("__reason")
+    return good, _rejected_rows(schema.name, faulty[C.ROW].to_list(), faulty["__reason"].to_list())
+
+
+def _rejected_rows(table: str, rows: list[int], reasons: list[str]) -> pl.DataFrame:
+    schema = {C.TABLE: pl.String, C.ROW: pl.Int64, C.REASON: pl.String}
+    return pl.DataFrame({C.TABLE: [table] * len(rows), C.ROW: rows, C.REASON: reasons}, schema=schema)
+
+
+def _refuse_too_many(rejected: pl.DataFrame, n_rows: int, path: Path) -> None:
+    share = rejected.height / n_rows
+    if share > MAX_REJECTED_SHARE:
+        reason, count = rejected[C.REASON].value_counts(sort=True).row(0)
+        raise TableError(
+            f"{path}: {rejected.height} of {n_rows} rows ({share:.0%}) cannot be used, {count} because {reason} "
+            f"(first in row {rejected[C.ROW][0]}).",
+            f"Mend the export: up to {MAX_REJECTED_SHARE:.0%} are set aside, more are refused.",
+        )
+
+
+def _refuse_duplicates(frame: pl.DataFrame, path: Path, schema: Schema) -> None:
+    if not schema.key:
+        return
+    again = frame.filter(~pl.struct(schema.key).is_first_distinct())
+    if not again.is_empty():
+        values = ", ".join(f"{name} {again[name][0]}" for name in schema.key)
+        raise TableError(
+            f"{path}: {values} stands twice (again in row {again[C.ROW][0]}; {again.height} such rows).",
+            f"Keep one row for each {' and '.join(schema.key)}.",
+        )
+
+
+def _drop_unknown_products(
+    videos: pl.DataFrame, product_ids: pl.Series, path: Path
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return *videos* with the unknown ids taken out of product_ids, and the rows where that was done.
+
+    A video stays useful without a product, so the row is mended rather than set aside.
+    """
+    if C.PRODUCT_IDS not in videos.columns:
+        return videos, _rejected_rows(VIDEOS.name, [], [])
+    known = pl.col(C.PRODUCT_IDS).list.eval(pl.element().filter(pl.element().is_in(product_ids.implode())))
+    mended = videos.with_columns(known)
+    lost = videos[C.PRODUCT_IDS].list.len().fill_null(0) != mended[C.PRODUCT_IDS].list.len().fill_null(0)
+    rows = lost.arg_true().to_list()
+    dangling = _rejected_rows(
+        VIDEOS.name, rows, ["product_ids names a product the catalogue lacks (taken out)"] * len(rows)
+    )
+    _refuse_too_many(dangling, videos.height, path)
+    return mended, dangling
+
+
+def table_sizes(tables: Tables) -> dict[str, int]:
+    """Usable rows of each table that is there."""
+    frames = {name: getattr(tables, name) for name in SCHEMAS}
+    return {name: frame.height for name, frame in frames.items() if frame is not None}
