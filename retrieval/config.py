@@ -10,7 +10,6 @@ from typing import Any
 
 from retrieval.encoder import SAMPLE
 from retrieval.errors import ConfigError
-from retrieval.log import DEFAULT_EVENT_WEIGHTS
 from retrieval.systems import DAY_S, SystemConfig, SystemKind
 from retrieval.tables import EVENTS
 
@@ -88,7 +87,7 @@ def _kind(value: Any) -> SystemKind:
 def _weights(value: Any) -> dict[str, float]:
     if not isinstance(value, dict) or any(event not in EVENTS for event in value):
         raise ValueError(f"a table of weights of {', '.join(EVENTS)}")
-    return {**DEFAULT_EVENT_WEIGHTS, **{event: _share(weight) for event, weight in value.items()}}
+    return {event: _share(weight) for event, weight in value.items()}
 
 
 def _filters(value: Any) -> dict[str, tuple[str, ...]]:

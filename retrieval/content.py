@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE = 64  # pixels: colours and outlines survive, fabric grain does not
-LAB_BINS = (4, 8, 8)
-LAB_RANGE = ((0.0, 100.0), (-80.0, 80.0), (-80.0, 80.0))
+# Seven bins put grey in the middle of one, so that it does not flicker between two; stronger colours count as the edge.
+LAB_BINS = (4, 7, 7)
+LAB_RANGE = ((0.0, 100.0), (-84.0, 84.0), (-84.0, 84.0))
 HOG_OPTIONS = {"orientations": 9, "pixels_per_cell": (16, 16), "cells_per_block": (2, 2)}
 N_COLOURS = int(np.prod(LAB_BINS))
 HALF_LENGTH = 0.5**0.5
@@ -35,7 +36,7 @@ class ContentEncoder:
     def __init__(self) -> None:
         self._color: Any = import_extra("skimage.color", "embed")
         self._feature: Any = import_extra("skimage.feature", "embed")
-        self.fingerprint = f"lab{'x'.join(map(str, LAB_BINS))}-hog{SIDE}-v1"
+        self.fingerprint = f"lab{'x'.join(map(str, LAB_BINS))}-hog{SIDE}"
         self.dim = N_COLOURS + self._silhouette(np.zeros((SIDE, SIDE, 3))).size
 
     def encode_images(self, images: "Sequence[Image]") -> Vectors:
@@ -52,7 +53,8 @@ class ContentEncoder:
         return np.concatenate(halves) * HALF_LENGTH
 
     def _colours(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-        lab = self._color.rgb2lab(pixels).reshape(-1, 3)
+        low, high = np.transpose(LAB_RANGE)
+        lab = np.clip(self._color.rgb2lab(pixels).reshape(-1, 3), low, high)
         counts, _ = np.histogramdd(lab, bins=LAB_BINS, range=LAB_RANGE)
         return np.asarray(counts.ravel() / len(lab), np.float64)
 

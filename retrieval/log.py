@@ -17,6 +17,13 @@ DEFAULT_EVENT_WEIGHTS: Mapping[str, float] = {
     "shown": 0.0, "view": 1.0, "click": 1.0, "wishlist": 1.0, "add_to_cart": 1.0, "purchase": 1.0,
     "return": 0.0, "unwish": 0.0,
 }  # fmt: skip
+
+
+def full_weights(weights: Mapping[str, float]) -> dict[str, float]:
+    """*weights* of event kinds, the others at their default."""
+    return {**DEFAULT_EVENT_WEIGHTS, **weights}
+
+
 WATCHED_SHARE = 0.5  # a video counts as watched from half of its length on
 
 
@@ -178,7 +185,7 @@ def make_log(
         events["owner"].to_numpy(),
         product_ids.rows(events[C.PRODUCT_ID]),
         _times(events[C.OCCURRED_AT]),
-        events[C.EVENT].replace_strict(dict(event_weights), default=1.0, return_dtype=pl.Float64).to_numpy(),
+        events[C.EVENT].replace_strict(full_weights(event_weights), return_dtype=pl.Float64).to_numpy(),
         IdMap(markets).rows(_column(events, C.MARKET)),
         markets,
         _column(products, C.POPULARITY, 0.0).fill_null(0.0).cast(pl.Float32).to_numpy(),

@@ -254,7 +254,7 @@ class Snapshot:
     ) -> tuple[Audience, int]:
         """An audience of one, and how many events named products that the snapshot lacks."""
         rows = self.product_ids.rows(event.product_id for event in history)
-        weights = [config.event_weights.get(event.event, 1.0) for event in history]
+        weights = [config.event_weights.get(event.event, 0.0) for event in history]
         used = [
             (int(row), to_us(event.occurred_at), weight)
             for row, event, weight in zip(rows, history, weights, strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.index.protocol import Mask, Neighbours, VectorIndex, take_best
-from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, Statistics
+from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, Statistics, full_weights
 from retrieval.ragged import Ragged
 from retrieval.towers.user import global_vector, recency_weights, user_vectors
 
@@ -32,8 +32,8 @@ class SystemKind(StrEnum):
 class SystemConfig:
     """A named way to recommend, as `lookreel.toml` describes it.
 
-    *half_life_s* is that of the user tower, *event_weights* are those of event kinds, *max_events* is how far back a
-    history goes, *where* are filters that always hold, *seed* is for `random`.
+    *half_life_s* is that of the user tower, *event_weights* are those of event kinds (kinds not named keep their
+    default), *max_events* is how far back a history goes, *where* are filters that always hold, *seed* is for `random`.
     """
 
     kind: SystemKind = SystemKind.MULTIMODAL
@@ -42,6 +42,9 @@ class SystemConfig:
     max_events: int = 100
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "event_weights", full_weights(self.event_weights))
 
     @property
     def hash(self) -> str:

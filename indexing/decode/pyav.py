@@ -1,6 +1,7 @@
 """Frames through PyAV. The only module that imports av for reading."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,6 @@ from numpy.typing import NDArray
 from indexing.decode.protocol import DecodedVideo, Frame, UnreadableMediaError
 from indexing.sampling import sample_times
 from retrieval.errors import import_extra
-
-LAST_FRAME_S = 0.5  # how long the last frame may stand for the instants after it
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def _read(av: Any, container: Any, n_frames: int, long_side: int) -> DecodedVide
     stream = container.streams.video[0]
     start_s, duration_s = _span(container, stream)
     targets = sample_times(duration_s, n_frames)
-    taken = list(_pick(_decoded(av, container, stream), targets + start_s))
+    taken = list(_pick(av, container, stream, targets + start_s))
     if not taken:
         raise UnreadableMediaError("no frame could be decoded")
     frames = tuple(Frame(max(0.0, frame.time - start_s), _pixels(frame, long_side)) for frame in taken)
@@ -57,30 +56,27 @@ def _span(container: Any, stream: Any) -> tuple[float, float]:
     return float(start * stream.time_base), float((end - start) * stream.time_base)
 
 
-def _decoded(av: Any, container: Any, stream: Any) -> Iterator[Any]:
-    """Frames in the order of time, as far as the file can be decoded."""
-    try:
-        yield from (frame for frame in container.decode(stream) if frame.time is not None)
-    except av.FFmpegError:
-        return
-
-
-def _pick(frames: Iterator[Any], targets_s: Sequence[float] | NDArray[np.float64]) -> Iterator[Any]:
+def _pick(av: Any, container: Any, stream: Any, targets_s: NDArray[np.float64]) -> Iterator[Any]:
     """The frame on screen at each target: the last one that begins by then, or the first of all.
 
-    What lies beyond the end of a file that broke off is left out; the last frame stays for half a second at most.
+    Where decoding breaks off, the targets after it are left out.
     """
-    waiting = list(targets_s)
+    waiting = deque(targets_s)
     shown = None
-    for frame in frames:
-        while waiting and shown is not None and frame.time > waiting[0]:
-            waiting.pop(0)
-            yield shown
-        if not waiting:
-            return
-        shown = frame
+    try:
+        for frame in container.decode(stream):
+            if frame.time is None:
+                continue
+            while waiting and shown is not None and frame.time > waiting[0]:
+                waiting.popleft()
+                yield shown
+            if not waiting:
+                return
+            shown = frame
+    except av.FFmpegError:
+        return
     if shown is not None:
-        yield from (shown for target in waiting if target <= shown.time + LAST_FRAME_S)
+        yield from (shown for _ in waiting)
 
 
 def _pixels(frame: Any, long_side: int) -> NDArray[np.uint8]:

@@ -59,8 +59,10 @@ def user_vectors(vectors: Floats, weights: Floats, offsets: NDArray[np.integer])
     >>> user_vectors(np.array([[2.0], [4.0], [8.0]]), np.array([1.0, 1.0, 5.0]), np.array([0, 2, 3])).ravel().tolist()
     [3.0, 8.0]
     """
+    if len(offsets) < 2 or np.any(np.diff(offsets) <= 0):
+        raise ValueError("every user needs at least one event")
     totals = np.add.reduceat(np.asarray(weights, np.float64), offsets[:-1])
-    if len(weights) == 0 or np.any(np.diff(offsets) <= 0) or np.any(totals <= 0):
+    if np.any(totals <= 0):
         raise ValueError("every user needs at least one event of a weight above 0")
     weighted = np.asarray(vectors, np.float64) * np.asarray(weights, np.float64)[:, None]
     return np.asarray(np.add.reduceat(weighted, offsets[:-1], axis=0) / totals[:, None])

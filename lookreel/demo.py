@@ -1,0 +1,229 @@
+"""`lookreel demo`: the whole main job on the sample shop, measured against what its shoppers truly like."""
+
+import io
+import json
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from indexing.embed import embed_products, embed_videos
+from indexing.publish import build_snapshot
+from indexing.store import S, Store, open_store
+from retrieval.console import progress, to_json
+from retrieval.encoder import CONTENT, SAMPLE, open_encoder
+from retrieval.errors import UserFacingError
+from retrieval.folders import writing
+from retrieval.metrics.stats import Estimate
+from retrieval.snapshot import open_snapshot
+from retrieval.systems import SystemKind
+from retrieval.tables import Columns as C
+from retrieval.tables import load_tables
+from sample_shop.build import ShopConfig, build_shop
+from sample_shop.compare import COHERENCE, OVERLAP, TRUE_INTEREST, Comparison, Setting, compare, make_setting, rank_all
+from sample_shop.contact_sheet import Cell, Row, draw_sheet
+
+MARK = "demo.json"
+MEASURES = (TRUE_INTEREST, OVERLAP, COHERENCE)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """The size of the sample shop, and the seed that makes it."""
+
+    videos: int = 600
+    products: int = 600
+    users: int = 400
+    seed: int = 7
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the demo puts things."""
+
+    root: Path
+
+    @property
+    def shop(self) -> Path:
+        return self.root / "shop"
+
+    @property
+    def videos(self) -> Path:
+        return self.root / "stores" / "videos"
+
+    @property
+    def products(self) -> Path:
+        return self.root / "stores" / "products"
+
+    @property
+    def content(self) -> Path:
+        return self.root / "stores" / "content"
+
+    @property
+    def snapshot(self) -> Path:
+        return self.root / "snapshot"
+
+    @property
+    def sheet(self) -> Path:
+        return self.root / "feed.png"
+
+
+def run_demo(root: Path, options: DemoOptions, *, as_json: bool, say: Say) -> None:
+    """Build, embed, index, recommend and compare in *root*, which a demo before may have filled.
+
+    Raises:
+        UserFacingError: *root* holds something that no demo made.
+    """
+    started = time.monotonic()
+    places = Places(root)
+    _clear(root)
+    tell = (lambda _: None) if as_json else say
+    tell(f"Lookreel demo: {options.videos} clips, {options.products} products, {options.users} shoppers → {root}/")
+    build_shop(places.shop, ShopConfig(options.videos, options.products, options.users, seed=options.seed), progress)
+    _embed(places)
+    build_snapshot(places.videos, places.products, places.shop, places.snapshot)
+    snapshot, content = open_snapshot(places.snapshot), open_store(places.content, "products")
+    tables = load_tables(places.shop)
+    setting = make_setting(places.shop, tables, snapshot)
+    comparison = compare(setting, content)
+    user_id = draw_feed(places, setting, comparison)
+    seconds = time.monotonic() - started
+    _finish(root, options, comparison, seconds)
+    say(to_json(comparison) if as_json else _report(places, comparison, user_id, seconds))
+
+
+def _clear(root: Path) -> None:
+    """Make room: only a folder that a demo made is removed."""
+    if root.exists() and any(root.iterdir()) and not (root / MARK).exists():
+        raise UserFacingError(f"{root} exists and no demo made it.", "Name another folder with --out.")
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    (root / MARK).write_text("{}")
+
+
+def _embed(places: Places) -> None:
+    clip = open_encoder(SAMPLE)
+    products, videos = places.shop / "products.parquet", places.shop / "videos.parquet"
+    with _stage("embedding products") as update:
+        embed_products(products, places.products, clip, progress=update)
+    with _stage("embedding clips") as update:
+        embed_videos(videos, places.videos, clip, progress=update)
+    with _stage("content descriptors") as update:
+        embed_products(products, places.content, open_encoder(CONTENT), progress=update)
+
+
+def _stage(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    return progress(what)
+
+
+def _finish(root: Path, options: DemoOptions, comparison: Comparison, seconds: float) -> None:
+    report = {"options": asdict(options), "seconds": round(seconds, 1), "comparison": asdict(comparison)}
+    with writing(root / MARK) as draft:
+        draft.write_text(json.dumps(report, indent=1))
+
+
+def _report(places: Places, comparison: Comparison, user_id: str, seconds: float) -> str:
+    systems = list(dict.fromkeys(m.system for m in comparison.measured))
+    lines = [
+        "",
+        f"Top {comparison.k} for {comparison.n_users} held-out shoppers: mean ± standard deviation over shoppers,",
+        "and the paired difference to recency with its 95 % interval (user bootstrap).",
+        "",
+        f"{'':<12}" + "".join(f"{measure:<36}" for measure in MEASURES) + "coverage",
+    ]
+    for system in systems:
+        cells = [comparison.of(system, measure) for measure in MEASURES]
+        words = "".join(f"{_words(cell.value, cell.difference):<36}" for cell in cells)
+        lines.append(f"{system:<12}{words}{comparison.coverage[system]:>7.0%}")
+    return "\n".join([*lines, "", *_next_steps(places, user_id, seconds)])
+
+
+def _words(value: Estimate, difference: Estimate) -> str:
+    text = f"{value.mean:.3f} ± {value.sd:.3f}"
+    if difference.mean == 0 and difference.sd == 0:
+        return text
+    return f"{text}  {difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+
+
+def _next_steps(places: Places, user_id: str, seconds: float) -> list[str]:
+    root = places.root
+    return [
+        f"{places.sheet}: what {user_id} looked at, and what each system shows them. Done in {seconds:.0f} s.",
+        "",
+        "Next, try:",
+        f"  lookreel recommend --snapshot {places.snapshot} --tables {places.shop} --user {user_id}",
+        f'  lookreel search --snapshot {places.snapshot} "a red striped dress"',
+        f"  lookreel similar --snapshot {places.snapshot} v00001",
+        f"  lookreel tables check {places.shop}",
+        f"  ls {root}",
+    ]
+
+
+def draw_feed(places: Places, setting: Setting, comparison: Comparison, n_products: int = 10, n_clips: int = 8) -> str:
+    """Write the contact sheet of one shopper and return who it is: the one whose gain over recency is the median."""
+    lists = rank_all(setting, comparison.k)
+    user = _median_gainer(setting, lists)
+    frames = open_store(places.videos, "videos")
+    photos = open_store(places.products, "products")
+    rows = [
+        Row(
+            f"{setting.audience.user_ids[user]} lately looked at",
+            _history_cells(setting, user, photos, n_products),
+            150,
+        ),
+        *(
+            Row(heading, _clip_cells(setting, user, lists[kind.value][user][:n_clips], frames), 200)
+            for heading, kind in (
+                ("Lookreel recommends (multimodal)", SystemKind.MULTIMODAL),
+                ("The newest videos (recency)", SystemKind.RECENCY),
+            )
+        ),
+    ]
+    with writing(places.sheet) as draft:
+        draw_sheet(rows).save(draft, "PNG")
+    return str(setting.audience.user_ids[user])
+
+
+def _median_gainer(setting: Setting, lists: dict[str, np.ndarray]) -> int:
+    def mean_interest(kind: SystemKind) -> np.ndarray:
+        return np.asarray(np.take_along_axis(setting.interest, lists[kind.value], 1).mean(axis=1))
+
+    gains = mean_interest(SystemKind.MULTIMODAL) - mean_interest(SystemKind.RECENCY)
+    known = np.flatnonzero(setting.audience.events.lengths >= 12)
+    return int(known[np.argsort(gains[known])[len(known) // 2]])
+
+
+def _history_cells(setting: Setting, user: int, store: Store, n: int) -> list[Cell]:
+    newest_first = setting.audience.events.of_user(user).product_rows[::-1]
+    rows = list(dict.fromkeys(newest_first.tolist()))[:n]
+    products = setting.snapshot.products[rows]
+    pictures = _pictures(store, products[C.PRODUCT_ID].to_list(), parts=(0,))
+    titles = dict(zip(products[C.PRODUCT_ID], products[C.TITLE], strict=True))
+    return [Cell(pictures[item_id], (titles[item_id],)) for item_id in titles if item_id in pictures]
+
+
+def _clip_cells(setting: Setting, user: int, rows: np.ndarray, store: Store) -> list[Cell]:
+    videos = setting.snapshot.videos[rows.tolist()]
+    ids = videos[C.VIDEO_ID].to_list()
+    pictures = _pictures(store, ids, parts=(2, 5))
+    return [
+        Cell(pictures[ids[place]], (f"{place + 1}. {videos[C.TITLE][place]}", f"true interest {interest:.2f}"))
+        for place, interest in enumerate(setting.interest[user, rows])
+    ]
+
+
+def _pictures(store: Store, item_ids: list[str], parts: tuple[int, ...]) -> dict[str, tuple[Image.Image, ...]]:
+    wanted = store.parts([S.ITEM_ID, S.PART, S.JPEG]).filter(
+        pl.col(S.ITEM_ID).is_in(item_ids) & pl.col(S.PART).is_in(parts)
+    )
+    found: dict[str, tuple[Image.Image, ...]] = {}
+    for item_id, _, jpeg in wanted.iter_rows():
+        found[item_id] = (*found.get(item_id, ()), Image.open(io.BytesIO(jpeg)))
+    return found

@@ -1,0 +1,179 @@
+"""From a table's media to a store: vectors worked out by hand, and what becomes of files that cannot be read."""
+
+import io
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from indexing.embed import EmbedOptions, embed_products, embed_videos
+from indexing.store import S, open_store
+from retrieval.content import ContentEncoder
+from retrieval.errors import StoreError, TableError, UserFacingError
+from retrieval.tables import Columns as C
+from retrieval.towers.product import FusionWeights
+from tests import shop
+from tests.encoders import MeanColourEncoder
+
+FEW = EmbedOptions(frames=4, workers=1, shard_size=3)
+
+
+@pytest.fixture(name="folder", scope="module")
+def _folder(tmp_path_factory):
+    return shop.write_shop(tmp_path_factory.mktemp("shop") / "shop")
+
+
+def with_products(folder, path, **columns):
+    """The products with some columns changed, beside the photos."""
+    table = folder / path
+    shop.products_frame().with_columns(**columns).write_parquet(table)
+    return table
+
+
+def test_a_video_is_the_mean_of_its_frames_which_are_kept_with_their_times(folder, tmp_path):
+    # Two seconds of red, then two of blue: half the frames each.
+    red, blue = shop.COLOURS["red"], shop.COLOURS["blue"]
+    shop.write_clip(folder / "clips/red.mp4", [red] * 20 + [blue] * 20)
+
+    summary = embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
+    store = open_store(tmp_path / "store", "videos")
+
+    assert (summary.n_items, summary.n_quarantined) == (4, 0)
+    assert store.ids == ["v-red", "v-green", "v-blue", "v-white"]
+    frames = store.parts([S.ITEM_ID, S.TIME_S, S.VECTOR, S.JPEG]).filter(pl.col(S.ITEM_ID) == "v-red")
+    assert frames[S.TIME_S].to_list() == pytest.approx([0.5, 1.5, 2.5, 3.5])
+    expected = np.array([red, red, blue, blue], float) / np.linalg.norm(red)
+    np.testing.assert_allclose(frames[S.VECTOR].to_numpy(), expected, atol=0.06)
+    np.testing.assert_allclose(store.vectors[0], frames[S.VECTOR].to_numpy().mean(axis=0), atol=1e-6)
+    with Image.open(io.BytesIO(frames[S.JPEG][0])) as picture:
+        assert picture.size == (48, 64)
+
+
+def test_the_mean_can_be_brought_to_length_one(folder, tmp_path):
+    options = EmbedOptions(frames=2, workers=1, unit=True)
+
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), options)
+
+    np.testing.assert_allclose(np.linalg.norm(open_store(tmp_path / "store", "videos").vectors, axis=1), 1, rtol=1e-6)
+
+
+def test_a_product_fuses_its_photo_and_its_text(folder, tmp_path):
+    options = EmbedOptions(workers=1, fusion=FusionWeights(photo=3.0, text=4.0))
+    # The white product is called red: photo (1,1,1)/√3, text (1,0,0).
+    titles = pl.Series(C.TITLE, ["A red dress", "A green dress", "A blue dress", "A red dress"])
+    table = with_products(folder, "titled.parquet", title=titles, color=pl.lit(None, pl.String))
+
+    embed_products(table, tmp_path / "store", MeanColourEncoder(), options)
+
+    expected = 3.0 * np.ones(3) / np.sqrt(3) + 4.0 * np.array([1.0, 0.0, 0.0])
+    fused = open_store(tmp_path / "store", "products").vectors[3]
+    np.testing.assert_allclose(fused, expected / np.linalg.norm(expected), atol=1e-3)
+
+
+def test_a_product_without_a_photo_uses_its_text_moved_by_the_mean_shift(folder, tmp_path):
+    uris = pl.Series(C.IMAGE_URIS, [["photos/red.png"], [], [], None], dtype=pl.List(pl.String))
+    table = with_products(folder, "photoless.parquet", image_uris=uris)
+
+    embed_products(table, tmp_path / "store", MeanColourEncoder(), EmbedOptions(workers=1))
+    store = open_store(tmp_path / "store", "products")
+
+    # Only red has both, and its photo (200, 20, 20) is not quite its text (1, 0, 0): that difference is the shift.
+    photo = np.array([200, 20, 20]) / np.linalg.norm([200, 20, 20])
+    shift = photo - np.array([1, 0, 0])
+    np.testing.assert_allclose(store.manifest.options["modality_shift"], shift, atol=1e-6)
+    moved = np.array([0.0, 1.0, 0.0]) + shift
+    expected = moved / np.linalg.norm(moved) + np.array([0.0, 1.0, 0.0])
+    np.testing.assert_allclose(store.vectors[1], expected / np.linalg.norm(expected), atol=1e-6)
+
+
+def test_unreadable_media_are_quarantined_with_reasons_and_the_rest_goes_on(folder, tmp_path):
+    (folder / "photos/not-a-photo.jpg").write_text("<html>404</html>")
+    (folder / "clips/empty.mp4").write_bytes(b"")
+    uris = [["photos/not-a-photo.jpg"], ["photos/green.png", "photos/absent.png"], ["https://x.test/a.jpg"], []]
+    products = with_products(folder, "broken.parquet", image_uris=pl.Series(uris, dtype=pl.List(pl.String)))
+    clips = ["clips/empty.mp4", "clips/green.mp4", "clips/absent.mp4", "photos/red.png.txt"]
+    shop.videos_frame().with_columns(pl.Series(C.URI, clips)).write_parquet(folder / "broken-videos.parquet")
+
+    product_summary = embed_products(products, tmp_path / "products", MeanColourEncoder(), FEW)
+    video_summary = embed_videos(folder / "broken-videos.parquet", tmp_path / "videos", MeanColourEncoder(), FEW)
+
+    assert (product_summary.n_items, product_summary.n_quarantined) == (4, 3)
+    assert open_store(tmp_path / "products", "products").quarantine.rows() == [
+        ("p-red", str(folder / "photos/not-a-photo.jpg"), "the file is not a picture that can be read"),
+        ("p-green", str(folder / "photos/absent.png"), "there is no such file"),
+        ("p-blue", "https://x.test/a.jpg", "remote media are not fetched; copy the file here and name its path"),
+    ]
+    assert (video_summary.n_items, video_summary.n_quarantined) == (1, 3)
+    assert open_store(tmp_path / "videos", "videos").quarantine[S.REASON].to_list() == [
+        "the file is empty (0 bytes)", "there is no such file", "there is no such file",
+    ]  # fmt: skip
+
+
+def test_a_store_of_nothing_but_quarantined_items_is_refused_when_opened(folder, tmp_path):
+    shop.videos_frame().with_columns(pl.lit("clips/none.mp4").alias(C.URI)).write_parquet(folder / "none.parquet")
+    embed_videos(folder / "none.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
+
+    with pytest.raises(StoreError, match="holds no videos: all were quarantined"):
+        open_store(tmp_path / "store", "videos")
+
+
+def test_content_descriptors_tell_colours_apart_and_see_no_text(folder, tmp_path):
+    embed_products(folder / "products.parquet", tmp_path / "store", ContentEncoder(), EmbedOptions(workers=1))
+
+    vectors = open_store(tmp_path / "store", "products").vectors
+
+    # Plain pictures have no outline, so only their colours speak, and these do not overlap.
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(4), atol=1e-5)
+
+
+def test_a_failed_job_leaves_no_store(folder, tmp_path):
+    class Broken(MeanColourEncoder):
+        def encode_images(self, images):
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        embed_videos(folder / "videos.parquet", tmp_path / "store", Broken(), FEW)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_store_is_refused_before_any_work(folder, tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/other").write_text("somebody's")
+
+    with pytest.raises(UserFacingError, match="exists already"):
+        embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
+
+
+def test_progress_counts_every_item(folder, tmp_path):
+    heard = []
+
+    embed_videos(
+        folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), FEW, progress=lambda *at: heard.append(at)
+    )
+
+    assert heard == [(3, 4), (4, 4)]
+
+
+def test_a_table_without_uris_is_refused(folder, tmp_path):
+    shop.videos_frame().drop(C.URI).write_parquet(folder / "no-uri.parquet")
+
+    with pytest.raises(TableError, match="has no column uri"):
+        embed_videos(folder / "no-uri.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
+
+
+def test_a_damaged_store_is_refused(folder, tmp_path):
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
+    shard = tmp_path / "store/items-00000.parquet"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+
+    with pytest.raises(StoreError, match="differs from the manifest"):
+        open_store(tmp_path / "store", "videos")
+
+
+def test_a_store_of_the_other_kind_is_refused(folder, tmp_path):
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
+
+    with pytest.raises(StoreError, match="is a store of videos, not of products"):
+        open_store(tmp_path / "store", "products")

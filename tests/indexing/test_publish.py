@@ -1,0 +1,238 @@
+"""Stores and tables to a snapshot, opened, checked and asked."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from indexing.embed import EmbedOptions, embed_products, embed_videos
+from indexing.publish import build_snapshot
+from retrieval.errors import SnapshotError, StoreError, UnknownItemError
+from retrieval.log import to_us
+from retrieval.recommend import log_of, recommend_all, recommend_user
+from retrieval.snapshot import HistoryEvent, open_snapshot
+from retrieval.systems import SystemConfig, SystemKind
+from retrieval.tables import Columns as C
+from retrieval.tables import load_tables
+from tests import shop
+from tests.encoders import MeanColourEncoder
+
+OPTIONS = EmbedOptions(frames=2, workers=1)
+
+
+@pytest.fixture(name="built", scope="module")
+def _built(tmp_path_factory):
+    """A shop with its stores and its snapshot."""
+    root = tmp_path_factory.mktemp("built")
+    shop.write_shop(root / "shop")
+    embed_videos(root / "shop/videos.parquet", root / "videos", MeanColourEncoder(), OPTIONS)
+    embed_products(root / "shop/products.parquet", root / "products", MeanColourEncoder(), OPTIONS)
+    build_snapshot(root / "videos", root / "products", root / "shop", root / "snapshot")
+    return root
+
+
+@pytest.fixture(name="snapshot", scope="module")
+def _snapshot(built):
+    return open_snapshot(built / "snapshot")
+
+
+def ids(answer):
+    return [video.video_id for video in answer.videos]
+
+
+def test_a_history_finds_the_videos_of_its_colours(snapshot):
+    history = [HistoryEvent("p-blue", shop.at(10)), HistoryEvent("p-green", shop.at(10 - 7 * 24))]
+
+    feed = snapshot.feed(history, k=4, at=shop.at(20))
+
+    # Green is one half-life older than blue: it counts half. White holds some of every colour.
+    assert ids(feed) == ["v-blue", "v-white", "v-green", "v-red"]
+    assert (feed.returned, feed.eligible, feed.exact, feed.known) == (4, 4, True, True)
+
+
+def test_all_shares_of_a_video_add_to_its_score_and_the_largest_comes_first(snapshot):
+    history = [
+        HistoryEvent("p-blue", shop.at(10)),
+        HistoryEvent("p-green", shop.at(9)),
+        HistoryEvent("p-blue", shop.at(1)),
+    ]
+
+    best = snapshot.feed(history, k=1, at=shop.at(20)).videos[0]
+
+    assert [reason.product_id for reason in best.reasons] == ["p-blue", "p-green"]
+    assert sum(reason.share for reason in best.reasons) == pytest.approx(best.score, abs=1e-4)
+
+
+def test_the_moment_is_that_of_a_frame(snapshot):
+    # Two frames of a clip of 2 s: at 0.5 and 1.5 s.
+    assert snapshot.feed([HistoryEvent("p-red", shop.at(1))], k=1, at=shop.at(20)).videos[0].moment_s in (0.5, 1.5)
+
+
+def test_events_of_unknown_products_and_of_the_future_do_not_count(snapshot):
+    history = [
+        HistoryEvent("p-red", shop.at(1)),
+        HistoryEvent("gone", shop.at(2)),
+        HistoryEvent("p-blue", shop.at(20)),
+    ]
+
+    feed = snapshot.feed(history, k=1, at=shop.at(20))
+
+    assert ids(feed) == ["v-red"]
+    assert feed.unknown_products == 1
+    assert len(feed.videos[0].reasons) == 1
+
+
+def test_nobody_knows_this_user_so_the_global_vector_answers(snapshot):
+    feed = snapshot.feed([], k=4)
+
+    # One event each of red, blue and green products: their mean is nearest to white.
+    assert ids(feed)[0] == "v-white"
+    assert not feed.known
+    assert feed.videos[0].reasons == ()
+
+
+def test_filters_seen_videos_and_time_limit_the_list(snapshot):
+    history = [HistoryEvent("p-red", shop.at(0.1))]
+
+    assert ids(snapshot.feed(history, 9, where={"markets": ("de",)}, at=shop.at(9))) == ["v-red", "v-green"]
+    assert "v-red" not in ids(snapshot.feed(history, 9, seen=["v-red", "unknown"], at=shop.at(9)))
+    assert ids(snapshot.feed(history, 9, at=shop.at(0.5))) == ["v-red"]
+
+
+def test_k_beyond_the_catalogue_gives_the_catalogue(snapshot):
+    assert snapshot.feed([], k=100).returned == 4
+
+
+def test_an_unknown_filter_is_refused_with_the_known_ones(snapshot):
+    with pytest.raises(UnknownItemError, match=r"no attribute mood[\s\S]*markets"):
+        snapshot.feed([], where={"mood": ("calm",)})
+
+
+def test_similar_leaves_out_the_video_itself(snapshot):
+    results = snapshot.similar("v-red", 9)
+
+    assert ids(results)[0] == "v-white"
+    assert results.eligible == 3
+    assert "v-red" not in ids(results)
+
+
+def test_an_unknown_video_is_refused(snapshot):
+    with pytest.raises(UnknownItemError, match="holds no video v-mauve"):
+        snapshot.similar("v-mauve")
+
+
+def test_recency_and_popularity_answer_from_the_tables(built, snapshot):
+    tables = load_tables(built / "shop")
+    log = log_of(snapshot, tables, SystemConfig())
+
+    def top(kind, user):
+        return ids(recommend_user(snapshot, log, user, 2, SystemConfig(kind=kind), log.end_us, {}))
+
+    assert top(SystemKind.RECENCY, "nobody") == ["v-white", "v-blue"]
+    assert top(SystemKind.POPULARITY, "nobody") == ["v-red", "v-green"]
+    # Ann has seen red.
+    assert top(SystemKind.POPULARITY, "ann") == ["v-green", "v-blue"]
+
+
+def test_the_table_of_everybody_holds_what_each_one_gets(built, snapshot):
+    log = log_of(snapshot, load_tables(built / "shop"), SystemConfig())
+
+    table = recommend_all(snapshot, log, 3, "mine", SystemConfig(), log.end_us, {})
+
+    assert table.columns == ["system", "user_id", "video_id", "rank", "score", "recommended_at", "snapshot"]
+    for user in ("ann", "bob"):
+        one = recommend_user(snapshot, log, user, 3, SystemConfig(), log.end_us, {})
+        rows = table.filter(pl.col(C.USER_ID) == user)
+        assert rows[C.VIDEO_ID].to_list() == ids(one)
+        np.testing.assert_allclose(rows[C.SCORE].to_numpy(), [video.score for video in one.videos], rtol=1e-5)
+
+
+def test_a_future_event_changes_no_recommendation_made_before_it(built, snapshot, tmp_path):
+    later = shop.write_tables(tmp_path / "later")
+    extra = shop.interactions_frame().with_columns(pl.lit(shop.at(40)).alias(C.OCCURRED_AT))
+    pl.concat([shop.interactions_frame(), extra]).write_parquet(later / "interactions.parquet")
+    time_us = to_us(shop.at(30))
+
+    def table(folder):
+        log = log_of(snapshot, load_tables(folder), SystemConfig())
+        return [recommend_all(snapshot, log, 4, kind, SystemConfig(kind=kind), time_us, {}) for kind in SystemKind]
+
+    for before, after in zip(table(built / "shop"), table(later), strict=True):
+        assert before.equals(after)
+
+
+def test_stores_of_two_encoders_are_refused(built, tmp_path):
+    embed_products(built / "shop/products.parquet", tmp_path / "other", MeanColourEncoder("mean-colour-2"), OPTIONS)
+
+    with pytest.raises(StoreError, match=r"mean-colour-1[\s\S]*mean-colour-2[\s\S]*same --model"):
+        build_snapshot(built / "videos", tmp_path / "other", built / "shop", tmp_path / "snapshot")
+
+    assert not (tmp_path / "snapshot").exists()
+
+
+def test_items_without_vectors_are_left_out_and_counted(built, tmp_path):
+    tables = shop.write_tables(tmp_path / "more", impressions=False)
+    extra = shop.videos_frame().with_columns(pl.col(C.VIDEO_ID) + "-new")
+    pl.concat([shop.videos_frame(), extra]).write_parquet(tables / "videos.parquet")
+
+    summary = build_snapshot(built / "videos", built / "products", tables, tmp_path / "snapshot")
+
+    assert (summary.n_videos, summary.videos_left_out) == (4, 4)
+    assert open_snapshot(tmp_path / "snapshot").videos.height == 4
+
+
+def test_the_order_of_a_table_does_not_mix_up_its_vectors(built, tmp_path):
+    tables = shop.write_tables(tmp_path / "reversed", impressions=False)
+    shop.videos_frame().reverse().write_parquet(tables / "videos.parquet")
+    shop.products_frame().reverse().write_parquet(tables / "products.parquet")
+    build_snapshot(built / "videos", built / "products", tables, tmp_path / "snapshot")
+
+    feed = open_snapshot(tmp_path / "snapshot").feed([HistoryEvent("p-green", shop.at(1))], k=1, at=shop.at(20))
+
+    assert ids(feed) == ["v-green"]
+    assert feed.videos[0].reasons[0].product_id == "p-green"
+
+
+@pytest.mark.parametrize("kind", ["exact", "faiss-fp16"])
+def test_both_indexes_give_the_same_feed(built, snapshot, kind):
+    history = [HistoryEvent("p-blue", shop.at(10))]
+
+    opened = open_snapshot(built / "snapshot", index=kind)
+
+    assert ids(opened.feed(history, 4)) == ids(snapshot.feed(history, 4))
+
+
+def copied(built, tmp_path):
+    import shutil
+
+    return shutil.copytree(built / "snapshot", tmp_path / "copy")
+
+
+def test_a_changed_file_is_noticed(built, tmp_path):
+    folder = copied(built, tmp_path)
+    vectors = np.load(folder / "spaces/clip/video_vectors.npy")
+    np.save(folder / "spaces/clip/video_vectors.npy", vectors[::-1])
+
+    with pytest.raises(SnapshotError, match=r"video_vectors\.npy is missing or differs from the manifest"):
+        open_snapshot(folder)
+
+
+def test_another_format_is_refused(built, tmp_path):
+    folder = copied(built, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
+
+    with pytest.raises(SnapshotError, match="has format 99"):
+        open_snapshot(folder)
+
+
+def test_a_folder_that_is_no_snapshot_is_refused(tmp_path):
+    with pytest.raises(SnapshotError, match="is not a snapshot"):
+        open_snapshot(tmp_path)
+
+
+def test_the_version_follows_the_content(built, snapshot, tmp_path):
+    again = build_snapshot(built / "videos", built / "products", built / "shop", tmp_path / "again")
+
+    assert again.version == snapshot.version

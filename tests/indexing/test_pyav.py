@@ -1,0 +1,100 @@
+"""Frames at the right times and the right way up, from clips written here and from other people's odd files."""
+
+import av
+import numpy as np
+import pytest
+
+from indexing.decode.protocol import UnreadableMediaError
+from indexing.decode.pyav import PyAvReader
+from tests import shop
+from tests.data import decoder_file
+
+RED, GREEN, BLUE, WHITE = shop.COLOURS.values()
+
+
+def colour_of(frame):
+    return tuple(np.round(frame.pixels.reshape(-1, 3).mean(axis=0)).astype(int).tolist())
+
+
+def test_frames_are_those_on_screen_at_the_middles_of_equal_parts(tmp_path):
+    # 4 s at 10 frames a second, a colour a second: the middles are at 0.5, 1.5, 2.5 and 3.5 s.
+    shop.write_clip(tmp_path / "clip.mp4", [RED] * 10 + [GREEN] * 10 + [BLUE] * 10 + [WHITE] * 10)
+
+    video = PyAvReader().read(tmp_path / "clip.mp4", 4, 448)
+
+    assert video.duration_s == pytest.approx(4.0)
+    assert [frame.time_s for frame in video.frames] == pytest.approx([0.5, 1.5, 2.5, 3.5])
+    np.testing.assert_allclose([colour_of(f) for f in video.frames], [RED, GREEN, BLUE, WHITE], atol=12)
+    assert not video.partial
+
+
+def test_more_frames_than_there_are_repeat_the_ones_on_screen(tmp_path):
+    shop.write_clip(tmp_path / "clip.mp4", [RED, BLUE], fps=1)
+
+    frames = PyAvReader().read(tmp_path / "clip.mp4", 4, 448).frames
+
+    np.testing.assert_allclose([colour_of(f) for f in frames], [RED, RED, BLUE, BLUE], atol=12)
+
+
+def test_frames_are_scaled_to_the_long_side_and_never_up(tmp_path):
+    shop.write_clip(tmp_path / "clip.mp4", [RED] * 5, size=(96, 160))
+
+    small = PyAvReader().read(tmp_path / "clip.mp4", 1, 80)
+    large = PyAvReader().read(tmp_path / "clip.mp4", 1, 448)
+
+    assert small.frames[0].pixels.shape == (80, 48, 3)
+    assert large.frames[0].pixels.shape == (160, 96, 3)
+    assert (small.width, small.height) == (96, 160)
+
+
+def test_a_file_cut_short_gives_the_frames_there_are_and_says_partial(tmp_path):
+    colours = [tuple(np.random.default_rng(n).integers(0, 255, 3).tolist()) for n in range(60)]
+    whole = tmp_path / "whole.mkv"
+    shop.write_clip(whole, colours)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    video = PyAvReader().read(cut, 4, 448)
+
+    assert 1 <= len(video.frames) <= 4
+    assert video.duration_s < 6.0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"not a video at all", "Invalid data"), (b"\x00" * 5000, "Invalid data")]
+)
+def test_what_is_no_video_is_unreadable_with_a_reason(tmp_path, content, words):
+    (tmp_path / "clip.mp4").write_bytes(content)
+
+    with pytest.raises(UnreadableMediaError, match=words):
+        PyAvReader().read(tmp_path / "clip.mp4", 4, 448)
+
+
+def test_sound_without_a_picture_is_unreadable(tmp_path):
+    with av.open(str(tmp_path / "sound.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+
+    with pytest.raises(UnreadableMediaError, match="no video stream"):
+        PyAvReader().read(tmp_path / "sound.wav", 4, 448)
+
+
+def test_a_rotation_flag_turns_the_picture_upright():
+    sideways = decoder_file("torchcodec/nasa_13013_rotated.mp4")
+
+    video = PyAvReader().read(sideways, 1, 448)
+
+    height, width, _ = video.frames[0].pixels.shape
+    assert (video.width, video.height) == (270, 480)
+    assert height > width
+
+
+def test_times_count_from_the_first_frame_where_the_file_starts_late():
+    late = decoder_file("torchcodec/test_non_zero_start.mp4")
+
+    video = PyAvReader().read(late, 4, 448)
+
+    parts = np.array([frame.time_s for frame in video.frames]) / video.duration_s
+    np.testing.assert_allclose(parts, [0.125, 0.375, 0.625, 0.875], atol=0.05)
