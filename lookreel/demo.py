@@ -75,28 +75,42 @@ class Places:
         return self.root / "feed.png"
 
 
+@dataclass(frozen=True)
+class Demo:
+    """What a demo made: the *comparison*, the shopper of the contact sheet, and how long all of it took."""
+
+    places: Places
+    comparison: Comparison
+    user_id: str
+    seconds: float
+
+
 def run_demo(root: Path, options: DemoOptions, *, as_json: bool, say: Say) -> None:
-    """Build, embed, index, recommend and compare in *root*, which a demo before may have filled.
+    """Make the demo in *root* and say what came of it.
 
     Raises:
         UserFacingError: *root* holds something that no demo made.
     """
+    if not as_json:
+        say(f"Lookreel demo: {options.videos} clips, {options.products} products, {options.users} shoppers → {root}/")
+    demo = make_demo(root, options)
+    say(to_json(demo.comparison) if as_json else _report(demo))
+
+
+def make_demo(root: Path, options: DemoOptions) -> Demo:
+    """Build, embed, index, recommend and compare in *root*, which a demo before may have filled."""
     started = time.monotonic()
     places = Places(root)
     _clear(root)
-    tell = (lambda _: None) if as_json else say
-    tell(f"Lookreel demo: {options.videos} clips, {options.products} products, {options.users} shoppers → {root}/")
     build_shop(places.shop, ShopConfig(options.videos, options.products, options.users, seed=options.seed), progress)
     _embed(places)
     build_snapshot(places.videos, places.products, places.shop, places.snapshot)
-    snapshot, content = open_snapshot(places.snapshot), open_store(places.content, "products")
-    tables = load_tables(places.shop)
-    setting = make_setting(places.shop, tables, snapshot)
-    comparison = compare(setting, content)
+    setting = make_setting(places.shop, load_tables(places.shop), open_snapshot(places.snapshot))
+    comparison = compare(setting, open_store(places.content, "products"))
     user_id = draw_feed(places, setting, comparison)
-    seconds = time.monotonic() - started
-    _finish(root, options, comparison, seconds)
-    say(to_json(comparison) if as_json else _report(places, comparison, user_id, seconds))
+    demo = Demo(places, comparison, user_id, time.monotonic() - started)
+    _finish(demo, options)
+    return demo
 
 
 def _clear(root: Path) -> None:
@@ -123,13 +137,14 @@ def _stage(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
     return progress(what)
 
 
-def _finish(root: Path, options: DemoOptions, comparison: Comparison, seconds: float) -> None:
-    report = {"options": asdict(options), "seconds": round(seconds, 1), "comparison": asdict(comparison)}
-    with writing(root / MARK) as draft:
+def _finish(demo: Demo, options: DemoOptions) -> None:
+    report = {"options": asdict(options), "seconds": round(demo.seconds, 1), "comparison": asdict(demo.comparison)}
+    with writing(demo.places.root / MARK) as draft:
         draft.write_text(json.dumps(report, indent=1))
 
 
-def _report(places: Places, comparison: Comparison, user_id: str, seconds: float) -> str:
+def _report(demo: Demo) -> str:
+    comparison = demo.comparison
     systems = list(dict.fromkeys(m.system for m in comparison.measured))
     lines = [
         "",
@@ -142,7 +157,7 @@ def _report(places: Places, comparison: Comparison, user_id: str, seconds: float
         cells = [comparison.of(system, measure) for measure in MEASURES]
         words = "".join(f"{_words(cell.value, cell.difference):<36}" for cell in cells)
         lines.append(f"{system:<12}{words}{comparison.coverage[system]:>7.0%}")
-    return "\n".join([*lines, "", *_next_steps(places, user_id, seconds)])
+    return "\n".join([*lines, "", *_next_steps(demo)])
 
 
 def _words(value: Estimate, difference: Estimate) -> str:
@@ -152,17 +167,15 @@ def _words(value: Estimate, difference: Estimate) -> str:
     return f"{text}  {difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
-def _next_steps(places: Places, user_id: str, seconds: float) -> list[str]:
-    root = places.root
+def _next_steps(demo: Demo) -> list[str]:
+    places, user_id = demo.places, demo.user_id
     return [
-        f"{places.sheet}: what {user_id} looked at, and what each system shows them. Done in {seconds:.0f} s.",
+        f"{places.sheet}: what {user_id} looked at, and what two systems show them. Done in {demo.seconds:.0f} s.",
         "",
         "Next, try:",
         f"  lookreel recommend --snapshot {places.snapshot} --tables {places.shop} --user {user_id}",
         f'  lookreel search --snapshot {places.snapshot} "a red striped dress"',
         f"  lookreel similar --snapshot {places.snapshot} v00001",
-        f"  lookreel tables check {places.shop}",
-        f"  ls {root}",
     ]
 
 

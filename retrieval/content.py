@@ -34,34 +34,38 @@ class ContentEncoder:
     encodes_text = False
 
     def __init__(self) -> None:
-        self._color: Any = import_extra("skimage.color", "embed")
-        self._feature: Any = import_extra("skimage.feature", "embed")
         self.fingerprint = f"lab{'x'.join(map(str, LAB_BINS))}-hog{SIDE}"
-        self.dim = N_COLOURS + self._silhouette(np.zeros((SIDE, SIDE, 3))).size
+        self.dim = N_COLOURS + _silhouette(np.zeros((SIDE, SIDE, 3))).size
 
     def encode_images(self, images: "Sequence[Image]") -> Vectors:
         """Unit vectors `(len(images), dim)` of RGB images."""
-        return np.array([self._describe(image) for image in images], np.float32).reshape(len(images), self.dim)
+        return np.array([_describe(image) for image in images], np.float32).reshape(len(images), self.dim)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Never: these descriptors see pictures only."""
         raise ModelError("The content descriptors see pictures only, not text.", "Search with a CLIP model instead.")
 
-    def _describe(self, image: "Image") -> NDArray[np.float64]:
-        pixels = np.asarray(image.convert("RGB").resize((SIDE, SIDE)), np.float64) / 255.0
-        halves = (_unit(np.sqrt(self._colours(pixels))), _unit(self._silhouette(pixels)))
-        return np.concatenate(halves) * HALF_LENGTH
 
-    def _colours(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-        low, high = np.transpose(LAB_RANGE)
-        lab = np.clip(self._color.rgb2lab(pixels).reshape(-1, 3), low, high)
-        counts, _ = np.histogramdd(lab, bins=LAB_BINS, range=LAB_RANGE)
-        return np.asarray(counts.ravel() / len(lab), np.float64)
-
-    def _silhouette(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(self._feature.hog(pixels, channel_axis=-1, **HOG_OPTIONS), np.float64)
+def colour_histogram(image: "Image") -> NDArray[np.float64]:
+    """The unit vector of square roots of an image's Lab histogram `(N_COLOURS,)`."""
+    low, high = np.transpose(LAB_RANGE)
+    to_lab: Any = import_extra("skimage.color", "embed")
+    lab = np.clip(to_lab.rgb2lab(_pixels(image)).reshape(-1, 3), low, high)
+    counts, _ = np.histogramdd(lab, bins=LAB_BINS, range=LAB_RANGE)
+    return np.sqrt(counts.ravel() / len(lab))
 
 
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    """*vector* at length 1; a picture without any edge keeps its zero silhouette."""
-    return vector * (1.0 / max(float(np.linalg.norm(vector)), 1e-12))
+def _describe(image: "Image") -> NDArray[np.float64]:
+    return np.concatenate([colour_histogram(image), _silhouette(_pixels(image))]) * HALF_LENGTH
+
+
+def _pixels(image: "Image") -> NDArray[np.float64]:
+    """`(SIDE, SIDE, 3)` in [0, 1]."""
+    return np.asarray(image.convert("RGB").resize((SIDE, SIDE)), np.float64) / 255.0
+
+
+def _silhouette(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Oriented edges as a unit vector; a picture without any edge keeps zeros."""
+    feature: Any = import_extra("skimage.feature", "embed")
+    edges = np.asarray(feature.hog(pixels, channel_axis=-1, **HOG_OPTIONS), np.float64)
+    return edges * (1.0 / max(float(np.linalg.norm(edges)), 1e-12))

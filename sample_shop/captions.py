@@ -101,8 +101,8 @@ def truth(pictures: NDArray[np.int64], captions: NDArray[np.int64]) -> NDArray[n
         pictures: `(n_pictures, n_garments, 3)` attributes, `UNKNOWN` or `ABSENT` where there is none.
         captions: `(n_captions, 2, 3)` attributes, `ANY` where the caption is silent.
     """
-    shown = pictures[:, None, None, :, :]  # (n_pictures, 1, 1, n_garments, 3)
-    named = captions[None, :, :, None, :]  # (1, n_captions, 2, 1, 3)
+    shown = pictures[:, None, None, :, :].astype(np.int8)  # (n_pictures, 1, 1, n_garments, 3)
+    named = captions[None, :, :, None, :].astype(np.int8)  # (1, n_captions, 2, 1, 3)
     agree = (shown == named) | ((named == ANY) & (shown != ABSENT))
     possible = agree | (shown == UNKNOWN)
     true = agree.all(axis=-1).any(axis=-1).all(axis=-1)

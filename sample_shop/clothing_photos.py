@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sample_shop.fabric import nearest_colours
+from sample_shop.fabric import colour_distances
 from sample_shop.vocabulary import COLOURS
 
 # The data set's own labels, and what the shop calls them.
@@ -16,6 +16,9 @@ KIND_OF_LABEL = {
     "dress": "dress", "hat": "hat", "longsleeve": "longsleeve", "outwear": "jacket", "pants": "trousers",
     "shirt": "shirt", "shoes": "shoe", "shorts": "shorts", "skirt": "skirt", "t-shirt": "t-shirt",
 }  # fmt: skip
+
+# Colours that the light of a room makes out of others: no photo's colour is guessed to be one of them.
+DOUBTFUL = ("grey", "beige", "brown")
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,15 @@ def load_squares(photos: list[ClothingPhoto], size: int) -> NDArray[np.uint8]:
     return np.stack([np.asarray(open_photo(photo).resize((size, size), Image.Resampling.BICUBIC)) for photo in photos])
 
 
-def guess_colour(square: NDArray[np.uint8], agreement: float = 0.75) -> str:
-    """The colour word of the picture's middle, or nothing where fewer than *agreement* of its pixels share one."""
+def guess_colour(square: NDArray[np.uint8], agreement: float = 0.7, tolerance: float = 26.0) -> str:
+    """The colour word of the picture's middle, or nothing where fewer than *agreement* of its pixels share one.
+
+    A pixel has a colour word if it is within *tolerance* (in CIE Lab) of the word's anchor.
+    """
     side = square.shape[0]
     middle = square[int(side * 0.36) : int(side * 0.64), int(side * 0.36) : int(side * 0.64)]
-    votes = np.bincount(nearest_colours(middle.reshape(-1, 3)), minlength=len(COLOURS))
-    return COLOURS[int(votes.argmax())] if votes.max() >= agreement * votes.sum() else ""
+    distances = colour_distances(middle.reshape(-1, 3))
+    near = distances.argmin(axis=1)[distances.min(axis=1) < tolerance]
+    votes = np.bincount(near, minlength=len(COLOURS))
+    best = COLOURS[int(votes.argmax())]
+    return best if votes.max() >= agreement * len(distances) and best not in DOUBTFUL else ""

@@ -52,11 +52,16 @@ def anchor(colour: str) -> Rgb:
     return _rgb(0.0 if colour in ("white", "grey", "black") else hue, saturation, value)
 
 
-def nearest_colours(pixels: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """For `(n, 3)` pixels, the rows in `COLOURS` of the nearest anchors in a lightness-and-chroma space."""
+def colour_distances(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """`(n, 12)` distances of `(n, 3)` pixels from the anchors of all `COLOURS`, as people see them."""
     anchors = opponent(np.array([anchor(colour) for colour in COLOURS], np.uint8))
-    distances: NDArray[np.float32] = np.linalg.norm(opponent(pixels)[:, None] - anchors[None], axis=2)  # (n, 12)
-    rows: NDArray[np.intp] = np.argmin(distances, axis=1)
+    distances: NDArray[np.float32] = np.linalg.norm(opponent(pixels)[:, None] - anchors[None], axis=2)
+    return distances
+
+
+def nearest_colours(pixels: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """For `(n, 3)` pixels, the rows in `COLOURS` of the nearest anchors."""
+    rows: NDArray[np.intp] = np.argmin(colour_distances(pixels), axis=1)
     return rows
 
 

@@ -101,6 +101,15 @@ def cosine_rate(part: float, step: int, warm_up: int = 80, floor: float = 0.003)
     return min(1.0, (step + 1) / warm_up) * (0.5 * (1 + math.cos(math.pi * part)) + floor)
 
 
+def picture_side(part: float, size: int) -> int:
+    """The side of training pictures: small ones, which go through faster, for the first 0.35 of the run.
+
+    >>> picture_side(0.1, 72), picture_side(0.5, 72)
+    (56, 72)
+    """
+    return size if part > 0.35 else round(size * 0.78)
+
+
 def teach_texts(learner: Learner, training: Training, rng: Random) -> None:
     """Stage one: text tower and proxy learn to agree on which captions are true of which attributes."""
     parameters = [*_text_parameters(learner.model), *learner.proxy.parameters()]
@@ -137,7 +146,8 @@ def batch_loss(learner: Learner, batch: Batch, n_scenes: int, rng: Random) -> Te
     kind = soft_cross_entropy(rows @ texts[n:].T * scale, kind_shares(batch.named_rows))
     with torch.no_grad():
         targets = learner.proxy(batch.named_rows[:n_scenes])
-    return contrast + kind + pull_towards(rows[:n_scenes], targets) + 0.3 * learner.finish(rows, batch.finishes)
+    finish: Tensor = learner.finish(rows, batch.finishes)
+    return contrast + kind + pull_towards(rows[:n_scenes], targets) + 0.3 * finish
 
 
 def caption_truth(batch: Batch, captions: list[Caption]) -> Tensor:
@@ -166,7 +176,8 @@ def train(learner: Learner, training: Training, scenes: ScenePool, photos: Photo
         _set_rate(optimizer, training.rate * cosine_rate(elapsed_s / (training.minutes * 60), step))
         if step % 2 == 0:
             scenes.refresh()
-        batch = joined(scenes.sample(training.n_scenes, draws), photos.sample(training.n_photos, draws))
+        side = picture_side(elapsed_s / (training.minutes * 60), training.size)
+        batch = joined(scenes.sample(training.n_scenes, side, draws), photos.sample(training.n_photos, side, draws))
         loss = batch_loss(learner, batch, training.n_scenes, rng)
         _descend(optimizer, loss, parameters)
         follow(learner.mean, learner.model, step)

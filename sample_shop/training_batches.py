@@ -102,10 +102,10 @@ class ScenePool:
                 self.scenes[self._oldest] = scene
                 self._oldest = (self._oldest + 1) % self.capacity
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
-        """*count* scenes, each lightly changed."""
+    def sample(self, count: int, side: int, rng: np.random.Generator) -> Batch:
+        """*count* scenes, each lightly changed, *side* pixels square."""
         chosen = [self.scenes[row] for row in rng.integers(len(self.scenes), size=count)]
-        pixels = vary_scenes(_tensor(np.stack([scene.pixels for scene in chosen])))
+        pixels = vary_scenes(_tensor(np.stack([scene.pixels for scene in chosen])), side)
         finishes = [FINISHES.index(s.garments[0].finish) if len(s.garments) == 1 else -1 for s in chosen]
         named = [scene.garments for scene in chosen]
         return Batch(pixels, named, [s.garments + s.basics for s in chosen], torch.tensor(finishes))
@@ -118,13 +118,12 @@ class PhotoPool:
     squares: NDArray[np.uint8]
     garments: list[Garment]
     weights: NDArray[np.float64]
-    size: int
 
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
-        """*count* photos, rare kinds more often than their share, cropped, recoloured and partly mixed."""
+    def sample(self, count: int, side: int, rng: np.random.Generator) -> Batch:
+        """*count* photos *side* pixels square: rare kinds more often than their share, cropped, recoloured, mixed."""
         rows = rng.choice(len(self.garments), size=count, p=self.weights)
         keep = torch.from_numpy((rng.random(count) < 0.5) & np.array([self.garments[i].colour != "" for i in rows]))
-        pixels = vary_photos(_tensor(self.squares[rows]), self.size, keep)
+        pixels = vary_photos(_tensor(self.squares[rows]), side, keep)
         named: list[Garments] = [
             (self.garments[row] if keep[i] else Garment(self.garments[row].kind, "", ""),) for i, row in enumerate(rows)
         ]
@@ -137,7 +136,7 @@ def load_photo_pool(folder: Path, size: int) -> PhotoPool:
     photos = load_photos(folder, "train")
     squares = load_squares(photos, round(size * CACHED))
     garments = [Garment(photo.kind, guess_colour(square), "") for photo, square in zip(photos, squares, strict=True)]
-    return PhotoPool(squares, garments, balanced_weights([garment.kind for garment in garments]), size)
+    return PhotoPool(squares, garments, balanced_weights([garment.kind for garment in garments]))
 
 
 def balanced_weights(labels: list[str]) -> NDArray[np.float64]:
@@ -167,19 +166,19 @@ def patched(
     return mixed, names
 
 
-def vary_scenes(pixels: Tensor) -> Tensor:
+def vary_scenes(pixels: Tensor, side: int) -> Tensor:
     """Mirror, shift and light scenes a little; their colours stay what their captions say."""
     n = len(pixels)
-    warped = _warp(pixels, pixels.shape[-1], _affine(n, turn=0.05, zoom=(0.9, 1.05), stretch=0.06, shift=0.06))
+    warped = _warp(pixels, side, _affine(n, turn=0.05, zoom=(0.9, 1.05), stretch=0.06, shift=0.06))
     light = torch.rand(n, 1, 1, 1) * 0.24 + 0.86
     tint = 1 + torch.randn(n, 3, 1, 1) * 0.025
     return (warped * light * tint).clamp(0, 1)
 
 
-def vary_photos(pixels: Tensor, size: int, keep_colour: Tensor) -> Tensor:
+def vary_photos(pixels: Tensor, side: int, keep_colour: Tensor) -> Tensor:
     """Crop, turn and light photos; recolour those whose colour is not named, and blank a rectangle of a third."""
     n = len(pixels)
-    warped = _warp(pixels, size, _affine(n, turn=0.13, zoom=(0.62, 1.05), stretch=0.12, shift=0.05))
+    warped = _warp(pixels, side, _affine(n, turn=0.13, zoom=(0.62, 1.05), stretch=0.12, shift=0.05))
     strength = torch.where(keep_colour, 0.02, 0.14)[:, None, None]
     matrix = torch.eye(3) + torch.randn(n, 3, 3) * strength
     recoloured = torch.einsum("nij,njhw->nihw", matrix, warped)

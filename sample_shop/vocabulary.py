@@ -42,7 +42,7 @@ class Creator:
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip to film: *garments* (1 to 4) are shown, *duration_s* long; *seed* draws shots, motion and backgrounds."""
+    """One clip to film: *garments* (1 to 4), *duration_s* long; *seed* draws shots, motion and backgrounds."""
 
     video_id: str
     creator: Creator

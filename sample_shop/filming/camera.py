@@ -15,7 +15,7 @@ from sample_shop.filming.shots import FRAME_RATE, Shot
 Floats = NDArray[np.float64]
 
 # Zooming resamples every frame, 0.7 ms each; a pan is a plain copy. So only this share of the shots zooms.
-_ZOOM_SHARE = {ShotKind.WORN: 0.15, ShotKind.LAID: 0.3, ShotKind.HUNG: 0.2, ShotKind.CLOSE: 0.2}
+_ZOOM_SHARE = {ShotKind.WORN: 0.12, ShotKind.LAID: 0.25, ShotKind.HUNG: 0.15, ShotKind.CLOSE: 0.15}
 _SHAKE_HZ = (0.7, 1.3, 2.1)
 _MIDDLE_GREY = 110  # in luma steps above black
 

@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from sample_shop.filming.places import FRAME_HEIGHT, FRAME_WIDTH, STAGE_HEIGHT, STAGE_SIZE, STAGE_WIDTH
 
 DROP = 40  # from the rail to the garment: the hanger's height
-_GAP = -22  # garments on a rail overlap a little
+_GAP = -36  # sleeves on a rail overlap
 _SHADOW = (24, 20, 22)
 _STEEL = (92, 92, 96, 255)
 _BEECH = (168, 128, 92, 255)
@@ -62,7 +62,7 @@ def hanging_group(sprites: list[Image.Image]) -> Image.Image:
     """The sprites side by side on hangers, as one sprite whose top is the rail."""
     # By the root of their shapes: a jacket, sleeves spread, is wider than a long dress, but no larger.
     shares = [(sprite.width / sprite.height) ** 0.5 for sprite in sprites]
-    room = FRAME_WIDTH * (0.88 if len(sprites) == 1 else 1.08)
+    room = FRAME_WIDTH * (0.88 if len(sprites) == 1 else 1.12)
     sprites = [
         fitted(s, room * share / sum(shares), 0.74 * FRAME_HEIGHT) for s, share in zip(sprites, shares, strict=True)
     ]

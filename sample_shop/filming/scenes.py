@@ -26,7 +26,7 @@ from sample_shop.garments import draw_figure, draw_garment
 from sample_shop.vocabulary import Garment
 
 _GARMENT_SIZE = 384  # enough for all but close-ups, where the lens is soft anyway; 512 would take twice as long
-_FIGURE_SIZE = 448  # the canvas; what is drawn on it is less high and enlarged a little, cheaper than drawing larger
+_FIGURE_SIZE = 416  # the canvas; what is drawn on it is less high and enlarged a little, cheaper than drawing larger
 _FIGURE_HEIGHT = 436  # 85 % of the frame
 _FEET_Y = 548
 _RAIL_Y = 122

@@ -31,7 +31,7 @@ _SLOTS = {
     "bag": {"hand"},
 }
 ACCESSORIES = {"hat", "shoe", "bag"}
-_HANGS_BADLY = {"hat", "shoe"}
+_LONG = {"dress", "trousers"}
 
 Garments = tuple[Garment, ...]
 
@@ -173,7 +173,10 @@ def _pick_flat(order: list[Garment], n_unseen: int, n_due: int) -> Garments:
 
 
 def _pick_hangers(order: list[Garment], n_unseen: int, n_due: int) -> Garments:
-    return tuple(garment for garment in order if garment.kind not in _HANGS_BADLY)[:2]
+    """One garment, and a second beside it if either is long and narrow: two wide ones would hang too small."""
+    clothes = [garment for garment in order if garment.kind not in ACCESSORIES]
+    beside = [garment for garment in clothes[1:] if {clothes[0].kind, garment.kind} & _LONG]
+    return tuple(clothes[:1] + beside[:1])
 
 
 def _pick_one(order: list[Garment], n_unseen: int, n_due: int) -> Garments:

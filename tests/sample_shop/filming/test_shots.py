@@ -56,13 +56,19 @@ def test_garments_that_fill_one_place_on_the_body_are_not_worn_together() -> Non
     assert {len(shot.garments) for shot in shots if shot.kind is ShotKind.WORN} == {1}
 
 
-def test_hats_and_shoes_do_not_hang() -> None:
+def test_hats_and_shoes_do_not_hang_and_short_garments_hang_alone() -> None:
     shots = [shot for seed in range(20) for shot in plan(OUTFIT, 20.0, "casual", seed)]
 
-    assert {garment.kind for shot in shots if shot.kind is ShotKind.HUNG for garment in shot.garments} == {
-        "shirt",
-        "skirt",
-    }
+    hung = {shot.garments for shot in shots if shot.kind is ShotKind.HUNG}
+    assert hung == {OUTFIT[:1], OUTFIT[1:2]}
+
+
+def test_a_shirt_may_hang_beside_long_trousers() -> None:
+    pair = (Garment("shirt", "red"), Garment("trousers", "blue"))
+
+    shots = [shot for seed in range(20) for shot in plan(pair, 20.0, "casual", seed)]
+
+    assert {shot.garments for shot in shots if shot.kind is ShotKind.HUNG} == {pair}
 
 
 def test_the_plan_depends_on_nothing_but_the_clip() -> None:
