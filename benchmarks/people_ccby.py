@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.real_media import outfit_groups
 from benchmarks.report import Figure, run
 from indexing.decode.pyav import PyAvReader
-from retrieval.content import colour_histogram
+from retrieval.content import colour_histogram, lab_pixels
 from retrieval.encoder import open_encoder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -45,7 +45,12 @@ def measure(quick: bool) -> list[Figure]:
     pictures = [[Image.fromarray(frame.pixels) for frame in clip.frames] for clip in clips]
     encoder = open_encoder()
     clip_vectors = np.array([encoder.encode_images(frames).mean(axis=0) for frames in pictures])
-    colours = np.array([np.mean([colour_histogram(frame) for frame in frames], axis=0) for frames in pictures])
+    colours = np.array(
+        [
+            np.mean([colour_histogram(lab_pixels(frame).reshape(-1, 3)) for frame in frames], axis=0)
+            for frames in pictures
+        ]
+    )
     sides = {"sample, mean of frames": clip_vectors, "colour histogram": colours}
     detail = f"people_ccby, {len(names)} clips, {FRAMES} frames each"
     figures = [

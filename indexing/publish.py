@@ -16,7 +16,7 @@ from indexing.store import S, Store, open_store
 from retrieval.errors import StoreError
 from retrieval.folders import building, refuse_existing, sha256_of
 from retrieval.log import DEFAULT_EVENT_WEIGHTS, Statistics, from_us, make_log
-from retrieval.snapshot import CLIP_SPACE, FORMAT, MANIFEST, F
+from retrieval.snapshot_files import CLIP_SPACE, FORMAT, MANIFEST, F
 from retrieval.tables import Columns as C
 from retrieval.tables import Tables, load_tables
 

@@ -5,7 +5,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,11 +25,22 @@ from retrieval.systems import SystemKind
 from retrieval.tables import Columns as C
 from retrieval.tables import load_tables
 from sample_shop.build import ShopConfig, build_shop
-from sample_shop.compare import COHERENCE, OVERLAP, TRUE_INTEREST, Comparison, Setting, compare, make_setting, rank_all
+from sample_shop.compare import (
+    BASELINE,
+    COHERENCE,
+    OVERLAP,
+    TRUE_INTEREST,
+    Comparison,
+    Setting,
+    compare,
+    make_setting,
+    rank_all,
+)
 from sample_shop.contact_sheet import Cell, Row, draw_sheet
 
 MARK = "demo.json"
 MEASURES = (TRUE_INTEREST, OVERLAP, COHERENCE)
+CELL = 25  # characters
 Say = Callable[[str], None]
 
 
@@ -91,6 +101,7 @@ def run_demo(root: Path, options: DemoOptions, *, as_json: bool, say: Say) -> No
     Raises:
         UserFacingError: *root* holds something that no demo made.
     """
+    _refuse_taken(root)
     if not as_json:
         say(f"Lookreel demo: {options.videos} clips, {options.products} products, {options.users} shoppers → {root}/")
     demo = make_demo(root, options)
@@ -113,10 +124,14 @@ def make_demo(root: Path, options: DemoOptions) -> Demo:
     return demo
 
 
-def _clear(root: Path) -> None:
-    """Make room: only a folder that a demo made is removed."""
+def _refuse_taken(root: Path) -> None:
     if root.exists() and any(root.iterdir()) and not (root / MARK).exists():
         raise UserFacingError(f"{root} exists and no demo made it.", "Name another folder with --out.")
+
+
+def _clear(root: Path) -> None:
+    """Make room: only a folder that a demo made is removed."""
+    _refuse_taken(root)
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     (root / MARK).write_text("{}")
@@ -125,16 +140,12 @@ def _clear(root: Path) -> None:
 def _embed(places: Places) -> None:
     clip = open_encoder(SAMPLE)
     products, videos = places.shop / "products.parquet", places.shop / "videos.parquet"
-    with _stage("embedding products") as update:
+    with progress("embedding products") as update:
         embed_products(products, places.products, clip, progress=update)
-    with _stage("embedding clips") as update:
+    with progress("embedding clips") as update:
         embed_videos(videos, places.videos, clip, progress=update)
-    with _stage("content descriptors") as update:
+    with progress("content descriptors") as update:
         embed_products(products, places.content, open_encoder(CONTENT), progress=update)
-
-
-def _stage(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
-    return progress(what)
 
 
 def _finish(demo: Demo, options: DemoOptions) -> None:
@@ -145,26 +156,30 @@ def _finish(demo: Demo, options: DemoOptions) -> None:
 
 def _report(demo: Demo) -> str:
     comparison = demo.comparison
-    systems = list(dict.fromkeys(m.system for m in comparison.measured))
     lines = [
         "",
-        f"Top {comparison.k} for {comparison.n_users} held-out shoppers: mean ± standard deviation over shoppers,",
-        "and the paired difference to recency with its 95 % interval (user bootstrap).",
+        f"Top {comparison.k} for {comparison.n_users} held-out shoppers: mean ± standard deviation over shoppers;",
+        "below it the paired difference to recency with its 95 % interval (user bootstrap).",
         "",
-        f"{'':<12}" + "".join(f"{measure:<36}" for measure in MEASURES) + "coverage",
+        " " * 12 + "".join(f"{measure:<{CELL}}" for measure in MEASURES) + "coverage",
     ]
-    for system in systems:
-        cells = [comparison.of(system, measure) for measure in MEASURES]
-        words = "".join(f"{_words(cell.value, cell.difference):<36}" for cell in cells)
-        lines.append(f"{system:<12}{words}{comparison.coverage[system]:>7.0%}")
+    for system in dict.fromkeys(measured.system for measured in comparison.measured):
+        lines += _rows_of(comparison, system)
     return "\n".join([*lines, "", *_next_steps(demo)])
 
 
-def _words(value: Estimate, difference: Estimate) -> str:
-    text = f"{value.mean:.3f} ± {value.sd:.3f}"
-    if difference.mean == 0 and difference.sd == 0:
-        return text
-    return f"{text}  {difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
+def _rows_of(comparison: Comparison, system: str) -> list[str]:
+    """Two lines: what was measured, and unless it is recency itself, how it differs."""
+    cells = [comparison.of(system, measure) for measure in MEASURES]
+    values = "".join(f"{f'{cell.value.mean:.3f} ± {cell.value.sd:.3f}':<{CELL}}" for cell in cells)
+    first = f"{system:<12}{values}{comparison.coverage[system]:>8.0%}"
+    if system == BASELINE:
+        return [first]
+    return [first, " " * 12 + "".join(f"{_difference(cell.difference):<{CELL}}" for cell in cells).rstrip()]
+
+
+def _difference(estimate: Estimate) -> str:
+    return f"{estimate.mean:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
 
 
 def _next_steps(demo: Demo) -> list[str]:

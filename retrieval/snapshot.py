@@ -1,12 +1,10 @@
 """What is published and served: an immutable folder of vectors, attributes and a manifest that binds them."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,52 +12,16 @@ from numpy.typing import NDArray
 
 from retrieval.encoder import Encoder, open_encoder
 from retrieval.errors import SnapshotError, UnknownItemError
-from retrieval.feed import Feed, Results, moments_of, ranked, reasons_of
-from retrieval.folders import sha256_of
+from retrieval.feed import Feed, RankedVideo, Results, moments_of, ranked, reasons_of
 from retrieval.ids import IdMap
-from retrieval.index import build_index, default_index_kind
-from retrieval.index.protocol import Half, Mask, Neighbours, VectorIndex
-from retrieval.log import Statistics, from_us, make_events, to_us
+from retrieval.index import default_index_kind
+from retrieval.index.protocol import Mask, Neighbours
+from retrieval.log import Statistics, make_events, to_us
 from retrieval.ragged import Ragged
-from retrieval.systems import (
-    DAY_S,
-    Audience,
-    MultimodalSystem,
-    RandomSystem,
-    StaticSystem,
-    System,
-    SystemConfig,
-    SystemKind,
-    global_vectors,
-)
+from retrieval.snapshot_files import CLIP_SPACE, F, Space, open_space, read_manifest, verify_files
+from retrieval.systems import Answer, Audience, System, SystemConfig, make_system
 from retrieval.tables import Columns as C
 from retrieval.where import Where, matching
-
-FORMAT = 1
-MANIFEST = "manifest.json"
-CLIP_SPACE = "clip"
-
-
-class SnapshotFiles:
-    """Where things stand in a snapshot's folder."""
-
-    VIDEOS = "videos.parquet"
-    PRODUCTS = "products.parquet"
-    POSTERS = "posters.parquet"
-    REJECTED = "rejected.parquet"
-    VIDEO_POPULARITY = "video_popularity.npy"
-    PRODUCT_POPULARITY = "product_popularity.npy"
-    VIDEO_VECTORS = "video_vectors.npy"
-    FRAME_VECTORS = "frame_vectors.npy"
-    FRAME_TIMES = "frame_times.npy"
-    PRODUCT_VECTORS = "product_vectors.npy"
-
-    @staticmethod
-    def of_space(space: str, name: str) -> str:
-        return f"spaces/{space}/{name}"
-
-
-F = SnapshotFiles
 
 
 @dataclass(frozen=True)
@@ -69,23 +31,6 @@ class HistoryEvent:
     product_id: str
     occurred_at: datetime
     event: str = "view"
-
-
-@dataclass(frozen=True)
-class Space:
-    """Vectors of one encoder, row by row as the snapshot's tables.
-
-    *video_vectors* `(n_videos, dim)`, *frame_vectors* `(n_videos, m, dim)` with *frame_times_s* `(n_videos, m)` (NaN
-    where a frame is missing), *product_vectors* `(n_products, dim)`; all fp16 but the times.
-    """
-
-    encoder: str
-    fingerprint: str
-    video_vectors: Half
-    frame_vectors: Half
-    frame_times_s: NDArray[np.float32]
-    product_vectors: Half
-    index: VectorIndex
 
 
 @dataclass(frozen=True)
@@ -127,7 +72,7 @@ class Snapshot:
         Args:
             statistics: what was popular by then; the snapshot's own by default.
         """
-        return SYSTEM_BUILDERS[config.kind](self, config, at_us, statistics or self.statistics)
+        return make_system(config, self.space, self.published_us, statistics or self.statistics, at_us)
 
     def feed(
         self,
@@ -156,7 +101,7 @@ class Snapshot:
         at_us = to_us(at) if at else self.statistics.as_of_us
         audience, n_unknown = self._audience_of(history, config, at_us, seen, user_id, market)
         (feed,) = self.feeds(audience, k, config, where=where)
-        return Feed(**{**feed.__dict__, "unknown_products": n_unknown})
+        return replace(feed, unknown_products=n_unknown)
 
     def feeds(
         self,
@@ -212,15 +157,15 @@ class Snapshot:
         if without >= 0:
             eligible[without] = False
         found = self.space.index.search(query[None], k, eligible)
-        videos = self._ranked_with_moments(found, 0, query)
+        videos = self._ranked_with_moments(found, query)
         return Results(videos, len(videos), int(eligible.sum()), True, self.version)
 
-    def _ranked_with_moments(self, found: Neighbours, query_row: int, query: NDArray[np.float32]) -> Any:
-        rows = found.rows[query_row][found.rows[query_row] >= 0]
+    def _ranked_with_moments(self, found: Neighbours, query: NDArray[np.float32]) -> tuple[RankedVideo, ...]:
+        rows = found.rows[0][found.rows[0] >= 0]
         moments = moments_of(query, self.space.frame_vectors[rows], self.space.frame_times_s[rows])
-        return ranked(found, query_row, self.video_ids.ids, moments)
+        return ranked(found, 0, self.video_ids.ids, moments)
 
-    def _feed_of(self, audience: Audience, user: int, answer: Any, config: SystemConfig, eligible: Mask) -> Feed:
+    def _feed_of(self, audience: Audience, user: int, answer: Answer, config: SystemConfig, eligible: Mask) -> Feed:
         rows = answer.neighbours.rows[user]
         rows = rows[rows >= 0]
         events = audience.events.of_user(user)
@@ -268,33 +213,6 @@ class Snapshot:
         return Audience([user_id], events, seen_list, at_us, [market]), int((rows < 0).sum())
 
 
-def _multimodal(snapshot: Snapshot, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
-    space = snapshot.space
-    fallbacks = global_vectors(space.product_vectors, statistics)
-    return MultimodalSystem(space.index, space.product_vectors, fallbacks, statistics.markets, config.half_life_s)
-
-
-def _recency(snapshot: Snapshot, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
-    """Scores are minus the age in days."""
-    return StaticSystem((snapshot.published_us - at_us) / (DAY_S * 1e6))
-
-
-def _popularity(snapshot: Snapshot, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
-    return StaticSystem(statistics.video_popularity.astype(np.float64))
-
-
-def _random(snapshot: Snapshot, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
-    return RandomSystem(config.seed)
-
-
-SYSTEM_BUILDERS = {
-    SystemKind.MULTIMODAL: _multimodal,
-    SystemKind.RECENCY: _recency,
-    SystemKind.POPULARITY: _popularity,
-    SystemKind.RANDOM: _random,
-}
-
-
 def require_encoder(encoder: Encoder, name: str, fingerprint: str, where: str) -> None:
     """Refuse an encoder that is not the one *where* was built with.
 
@@ -320,9 +238,9 @@ def open_snapshot(path: Path | str, *, index: str | None = None, verify: bool = 
         SnapshotError: it is absent, of another format, or differs from its manifest.
     """
     path = Path(path)
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     if verify:
-        _verify(path, manifest["files"])
+        verify_files(path, manifest["files"])
     as_of_us = to_us(datetime.fromisoformat(manifest["as_of"]))
     statistics = Statistics(
         as_of_us,
@@ -331,50 +249,6 @@ def open_snapshot(path: Path | str, *, index: str | None = None, verify: bool = 
         tuple(manifest["markets"]),
     )
     kind = index or default_index_kind()
-    spaces = {name: _open_space(path, name, about, kind) for name, about in manifest["spaces"].items()}
+    spaces = {name: open_space(path, name, about, kind) for name, about in manifest["spaces"].items()}
     videos, products = pl.read_parquet(path / F.VIDEOS), pl.read_parquet(path / F.PRODUCTS)
     return Snapshot(path, manifest["version"], videos, products, statistics, spaces)
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    file = path / MANIFEST
-    if not file.exists():
-        raise SnapshotError(
-            f"{path} is not a snapshot: it has no {MANIFEST}.", "Build one: lookreel index build --help"
-        )
-    try:
-        manifest: dict[str, Any] = json.loads(file.read_text())
-    except ValueError as error:
-        raise SnapshotError(f"{file} is damaged: {error}.", "Build the snapshot again.") from error
-    if manifest.get("format") != FORMAT:
-        raise SnapshotError(
-            f"{path} has format {manifest.get('format')}, this version reads {FORMAT}.", "Build the snapshot again."
-        )
-    return manifest
-
-
-def _verify(path: Path, files: Mapping[str, str]) -> None:
-    for name, checksum in files.items():
-        if not (path / name).is_file() or sha256_of(path / name) != checksum:
-            raise SnapshotError(f"{path / name} is missing or differs from the manifest.", "Build the snapshot again.")
-
-
-def _open_space(path: Path, name: str, about: Mapping[str, Any], index_kind: str) -> Space:
-    def array(file: str) -> Any:
-        return np.load(path / F.of_space(name, file), mmap_mode="r")
-
-    videos = np.asarray(array(F.VIDEO_VECTORS))
-    return Space(
-        about["encoder"],
-        about["fingerprint"],
-        videos,
-        array(F.FRAME_VECTORS),
-        np.asarray(array(F.FRAME_TIMES)),
-        np.asarray(array(F.PRODUCT_VECTORS)),
-        build_index(index_kind, videos),
-    )
-
-
-def as_of(snapshot: Snapshot) -> datetime:
-    """The time up to which the snapshot's statistics count."""
-    return from_us(snapshot.statistics.as_of_us)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from retrieval.index.protocol import Mask, Neighbours, VectorIndex, take_best
 from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, Statistics, full_weights
-from retrieval.ragged import Ragged
+from retrieval.ragged import Ints, Ragged
+from retrieval.snapshot_files import Space
 from retrieval.towers.user import global_vector, recency_weights, user_vectors
 
 DAY_S = 86_400.0
@@ -180,3 +181,34 @@ def _uniform(keys: NDArray[np.uint64]) -> NDArray[np.float32]:
     keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return ((keys ^ (keys >> np.uint64(31))) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
+
+
+def _multimodal(space: Space, published_us: Ints, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+    fallbacks = global_vectors(space.product_vectors, statistics)
+    return MultimodalSystem(space.index, space.product_vectors, fallbacks, statistics.markets, config.half_life_s)
+
+
+def _recency(space: Space, published_us: Ints, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+    """Scores are minus the age in days."""
+    return StaticSystem((published_us - at_us) / (DAY_S * 1e6))
+
+
+def _popularity(space: Space, published_us: Ints, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+    return StaticSystem(statistics.video_popularity.astype(np.float64))
+
+
+def _random(space: Space, published_us: Ints, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+    return RandomSystem(config.seed)
+
+
+SYSTEM_BUILDERS = {
+    SystemKind.MULTIMODAL: _multimodal,
+    SystemKind.RECENCY: _recency,
+    SystemKind.POPULARITY: _popularity,
+    SystemKind.RANDOM: _random,
+}
+
+
+def make_system(config: SystemConfig, space: Space, published_us: Ints, statistics: Statistics, at_us: int) -> System:
+    """The system that *config* describes, as of *at_us*, over the videos of *space* published at *published_us*."""
+    return SYSTEM_BUILDERS[config.kind](space, published_us, config, at_us, statistics)

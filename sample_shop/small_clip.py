@@ -6,7 +6,7 @@ The only module of the sample shop that imports open_clip.
 import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,11 @@ def normalise(pixels: Tensor) -> Tensor:
     return ((pixels - MEAN) / STD).contiguous(memory_format=torch.channels_last)
 
 
-def save_model(
-    weights: dict[str, Tensor], shape: ClipShape, vocabulary: CompactVocabulary, folder: Path, card: str | None
-) -> None:
-    """Write an open_clip folder in half precision: beside the target first, then moved file by file."""
+def save_model(weights: dict[str, Tensor], shape: ClipShape, vocabulary: CompactVocabulary, folder: Path) -> None:
+    """Write an open_clip folder in half precision: beside the target first, then moved file by file.
+
+    A model card that lies there stays.
+    """
     state = {**weights, "token_embedding.weight": vocabulary.expanded(weights["token_embedding.weight"])}
     halves = {name: value.half() if value.is_floating_point() else value for name, value in state.items()}
     folder.mkdir(parents=True, exist_ok=True)
@@ -120,9 +121,8 @@ def save_model(
         new = Path(scratch)
         save_file({name: value.contiguous() for name, value in halves.items()}, new / WEIGHTS_FILE)
         (new / CONFIG_FILE).write_text(_config_text(shape, vocabulary.full_size), encoding="utf-8")
-        if card is not None:
-            (new / "README.md").write_text(card, encoding="utf-8")
         for file in new.iterdir():
+            file.chmod(0o644)
             shutil.move(file, folder / file.name)
 
 
@@ -159,8 +159,3 @@ class SavedClip:
     def _rows(embedded: Tensor) -> NDArray[np.float32]:
         rows: NDArray[np.float32] = functional.normalize(embedded, dim=-1).numpy()
         return rows
-
-
-def shape_as_dict(shape: ClipShape) -> dict[str, Any]:
-    """The shape for a log line or a model card."""
-    return asdict(shape)

@@ -47,11 +47,11 @@ class Training:
     photos: Path = field(metadata={"help": "folder of the CC0 clothing photos, with photos.csv"})
     out: Path = field(default=Path("retrieval/models/sample"), metadata={"help": "where the model goes"})
     minutes: float = field(default=40.0, metadata={"help": "wall-clock time of the second stage"})
-    text_minutes: float = field(default=0.6, metadata={"help": "wall-clock time of the first stage"})
+    text_minutes: float = field(default=1.0, metadata={"help": "wall-clock time of the first stage"})
     seed: int = field(default=0, metadata={"help": "draws everything"})
-    size: int = field(default=64, metadata={"help": "side of the model's pictures in pixels"})
-    n_photos: int = field(default=40, metadata={"help": "real photos in a batch"})
-    n_scenes: int = field(default=56, metadata={"help": "drawn scenes in a batch"})
+    size: int = field(default=72, metadata={"help": "side of the model's pictures in pixels"})
+    n_photos: int = field(default=48, metadata={"help": "real photos in a batch"})
+    n_scenes: int = field(default=48, metadata={"help": "drawn scenes in a batch"})
     pool: int = field(default=16000, metadata={"help": "scenes kept"})
     rate: float = field(default=2e-3, metadata={"help": "peak learning rate"})
     check_minutes: float = field(default=6.0, metadata={"help": "time between evaluations"})
@@ -153,9 +153,11 @@ def batch_loss(learner: Learner, batch: Batch, n_scenes: int, rng: Random) -> Te
 def caption_truth(batch: Batch, captions: list[Caption]) -> Tensor:
     """`(n_pictures, n_captions)` truth; what holds only of garments that no caption names counts as unknown."""
     rows = caption_rows(captions)
-    named = truth(batch.named_rows.numpy(), rows)
-    shown = truth(batch.shown_rows.numpy(), rows)
-    return torch.from_numpy(np.where((named == 0) & (shown != 0), -1, named))
+    true = truth(batch.named_rows.numpy(), rows)
+    fuller = [i for i, (named, shown) in enumerate(zip(batch.named, batch.shown, strict=True)) if named != shown]
+    shown = truth(batch.shown_rows.numpy()[fuller], rows)
+    true[fuller] = np.where((true[fuller] == 0) & (shown != 0), -1, true[fuller])
+    return torch.from_numpy(true)
 
 
 def kind_shares(rows: Tensor) -> Tensor:
@@ -198,7 +200,7 @@ def check(learner: Learner, training: Training) -> ClipFigures:
 
 def save(learner: Learner, training: Training, folder: Path) -> None:
     """Write the running mean as an open_clip folder."""
-    save_model(learner.mean.state_dict(), ClipShape(training.size), learner.vocabulary, folder, None)
+    save_model(learner.mean.state_dict(), ClipShape(training.size), learner.vocabulary, folder)
 
 
 @torch.no_grad()

@@ -1,9 +1,11 @@
-"""Real material beside the checkout, where there is some; a test that needs it is skipped where there is none."""
+"""What tests find outside: the installed command, and real material beside the checkout (else the test is skipped)."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+LOOKREEL = str(Path(sys.executable).with_name("lookreel"))
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

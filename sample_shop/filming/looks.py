@@ -80,7 +80,7 @@ _MANNERS = {
         value=(0.46, 0.64),
         grounds=((92, 92, 98), (108, 100, 94), (84, 90, 100)),
         warmth=(-0.9, 0.1),
-        exposure=(0.88, 0.98),
+        exposure=(0.94, 1.0),
         shake_px=(2.0, 4.0),
     ),
     "sporty": _Manner(
@@ -115,7 +115,7 @@ _MATERIALS: dict[Place, tuple[Rgb, ...]] = {
     Place.WOOD: ((188, 146, 106), (158, 118, 88), (212, 186, 156), (222, 214, 202)),
     Place.MARBLE: ((226, 222, 217), (206, 204, 206), (222, 208, 198)),
     Place.CONCRETE: ((150, 150, 152), (124, 122, 124), (168, 160, 152)),
-    Place.GRASS: ((118, 152, 86), (134, 164, 98), (104, 140, 90)),
+    Place.GRASS: ((126, 148, 98), (138, 158, 108), (112, 138, 100)),
     Place.LINEN: ((222, 212, 200), (206, 212, 214), (216, 200, 194)),
     Place.PARK: ((156, 194, 220), (178, 206, 222), (206, 206, 206)),  # the sky
 }
@@ -127,7 +127,7 @@ def draw_look(creator: Creator) -> Look:
     """The creator's look; the same seed and style always give the same one."""
     manner = _MANNERS[creator.style]
     rng = np.random.default_rng(creator.seed)
-    favour = rng.dirichlet([2.4, 1.6, 1.2, 1.2]) + 0.06
+    favour = rng.dirichlet([2.4, 1.6, 1.2, 1.2]) + 0.1
     hue = rng.uniform(*manner.hues)
     return Look(
         person=int(rng.integers(1000)),

@@ -148,8 +148,8 @@ def _figure(garments: Garments, person: int) -> Image.Image:
 
 
 def _lit(picture: Image.Image, look: Look) -> Image.Image:
-    """The picture under the creator's lamps; a transparent one keeps its mask."""
-    tints = (1 + 0.05 * look.warmth, 1 + 0.01 * look.warmth, 1 - 0.08 * look.warmth)
+    """The picture under the creator's lamps, tinted so little that white stays white; a mask stays as it is."""
+    tints = (1 + 0.03 * look.warmth, 1.0, 1 - 0.045 * look.warmth)
     table = [min(255, round(v * tint * look.exposure)) for tint in tints for v in range(256)]
     return picture.point(table + (list(range(256)) if picture.mode == "RGBA" else []))
 

@@ -31,6 +31,7 @@ _SLOTS = {
     "bag": {"hand"},
 }
 ACCESSORIES = {"hat", "shoe", "bag"}
+_COVERED = _SLOTS.keys() - {"jacket", "trousers"}
 _LONG = {"dress", "trousers"}
 
 Garments = tuple[Garment, ...]
@@ -101,7 +102,7 @@ def _next_shot(
     """A shot of a kind the creator favours that shows at least *n_due* of the *unseen* garments."""
     last = shots[-1] if shots else None
     order = unseen + [clip.garments[i] for i in rng.permutation(len(clip.garments)) if clip.garments[i] not in unseen]
-    options = {kind: pick(order, len(unseen), n_due) for kind, pick in _PICKS.items()}
+    options = {kind: pick(order, n_due) for kind, pick in _PICKS.items()}
     fit = [kind for kind, garments in options.items() if _advances(kind, garments, unseen, n_due)]
     fresh = [kind for kind in fit if last is None or kind != last.kind]
     kind = _draw_kind(fresh or fit, look, rng, worn_yet=any(shot.kind is ShotKind.WORN for shot in shots))
@@ -123,7 +124,7 @@ def _places(kind: ShotKind, look: Look) -> tuple[Backdrop, ...]:
 
 def _draw_kind(kinds: list[ShotKind], look: Look, rng: np.random.Generator, worn_yet: bool) -> ShotKind:
     """One of the kinds by the creator's favour; hardly any clip should end without showing how the clothes sit."""
-    favour = np.array([look.favour[kind] * (4.0 if kind is ShotKind.WORN and not worn_yet else 1.0) for kind in kinds])
+    favour = np.array([look.favour[kind] * (8.0 if kind is ShotKind.WORN and not worn_yet else 1.0) for kind in kinds])
     return kinds[int(rng.choice(len(kinds), p=favour / favour.sum()))]
 
 
@@ -153,11 +154,14 @@ def _shown_clearly(shot: Shot) -> Garments:
 
 
 def _clear(kind: ShotKind, garments: Garments) -> Garments:
-    """The garments large enough in the picture: a worn hat, shoe or bag is not, and needs a shot of its own."""
-    return tuple(g for g in garments if kind is not ShotKind.WORN or g.kind not in ACCESSORIES)
+    """The garments one sees well. Worn, a hat, shoe or bag is too small, and a jacket covers all but trousers."""
+    if kind is not ShotKind.WORN:
+        return garments
+    covered = _COVERED if any(garment.kind == "jacket" for garment in garments) else ACCESSORIES
+    return tuple(garment for garment in garments if garment.kind not in covered)
 
 
-def _pick_outfit(order: list[Garment], n_unseen: int, n_due: int) -> Garments:
+def _pick_outfit(order: list[Garment], n_due: int) -> Garments:
     outfit: list[Garment] = []
     taken: set[str] = set()
     for garment in order:
@@ -167,23 +171,23 @@ def _pick_outfit(order: list[Garment], n_unseen: int, n_due: int) -> Garments:
     return tuple(outfit)
 
 
-def _pick_flat(order: list[Garment], n_unseen: int, n_due: int) -> Garments:
+def _pick_flat(order: list[Garment], n_due: int) -> Garments:
     """Two garments, or as many as must still be shown: more than two lie smaller."""
     return tuple(order[: max(2, n_due)])
 
 
-def _pick_hangers(order: list[Garment], n_unseen: int, n_due: int) -> Garments:
+def _pick_hangers(order: list[Garment], n_due: int) -> Garments:
     """One garment, and a second beside it if either is long and narrow: two wide ones would hang too small."""
     clothes = [garment for garment in order if garment.kind not in ACCESSORIES]
     beside = [garment for garment in clothes[1:] if {clothes[0].kind, garment.kind} & _LONG]
     return tuple(clothes[:1] + beside[:1])
 
 
-def _pick_one(order: list[Garment], n_unseen: int, n_due: int) -> Garments:
+def _pick_one(order: list[Garment], n_due: int) -> Garments:
     return tuple(order[:1])
 
 
-_Pick = Callable[[list[Garment], int, int], Garments]
+_Pick = Callable[[list[Garment], int], Garments]
 _PICKS: dict[ShotKind, _Pick] = {
     ShotKind.WORN: _pick_outfit,
     ShotKind.LAID: _pick_flat,

@@ -13,6 +13,7 @@ from indexing.publish import build_snapshot
 from lookreel.cli import main
 from retrieval.tables import Columns as C
 from tests import shop
+from tests.data import LOOKREEL
 from tests.encoders import MeanColourEncoder
 
 
@@ -36,7 +37,7 @@ def _built(tmp_path_factory):
     """The tiny shop embedded with the shipped model and published."""
     root = tmp_path_factory.mktemp("cli")
     shop.write_shop(root / "shop")
-    run = lambda *args: subprocess.run(["lookreel", *map(str, args)], check=True, cwd=root, capture_output=True)  # noqa: E731
+    run = lambda *args: subprocess.run([LOOKREEL, *map(str, args)], check=True, cwd=root, capture_output=True)  # noqa: E731
     run("embed", "products", "shop/products.parquet", "--out", "products", "--workers", "1")
     run("embed", "videos", "shop/videos.parquet", "--out", "videos", "--frames", "2", "--workers", "1")
     run("index", "build", "--videos", "videos", "--products", "products", "--tables", "shop", "--out", "snapshot")

@@ -10,7 +10,7 @@ from benchmarks.people_ccby import chance, precision_at_1
 from benchmarks.real_media import outfit_groups, write_tables
 from indexing.store import open_store
 from retrieval.tables import Columns as C
-from tests.data import DATA, data_folder
+from tests.data import DATA, LOOKREEL, data_folder
 
 
 @pytest.fixture(name="real", scope="module")
@@ -38,7 +38,7 @@ def _real(tmp_path_factory):
 
 
 def lookreel(root, *args):
-    return subprocess.run(["lookreel", *args], check=True, cwd=root, capture_output=True, text=True).stdout
+    return subprocess.run([LOOKREEL, *args], check=True, cwd=root, capture_output=True, text=True).stdout
 
 
 def test_the_nearest_clip_is_mostly_of_the_same_outfit(real):

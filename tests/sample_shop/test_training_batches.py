@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sample_shop.captions import ABSENT, ALL_KINDS, ANY, Caption, attribute_rows, attributes_of
+from sample_shop.captions import ALL_KINDS, Caption, attribute_rows, attributes_of
 from sample_shop.train_clip import caption_truth, cosine_rate, follow, kind_shares, picture_side
 from sample_shop.training_batches import Batch, PhotoPool, ScenePool, joined, patched, vary_photos, vary_scenes
 from sample_shop.training_scenes import Scene
@@ -44,7 +44,8 @@ def test_scenes_come_out_in_the_asked_size_and_range():
     varied = vary_scenes(torch.rand(4, 3, 20, 20), side=12)
 
     assert varied.shape == (4, 3, 12, 12)
-    assert varied.min() >= 0 and varied.max() <= 1
+    assert varied.min() >= 0
+    assert varied.max() <= 1
 
 
 def test_a_named_colour_is_changed_less_than_an_unnamed_one():
@@ -54,9 +55,8 @@ def test_a_named_colour_is_changed_less_than_an_unnamed_one():
 
     varied = vary_photos(red, side=8, keep_colour=keep).mean(dim=(2, 3))
 
-    greenness = (varied[:, 1] / varied[:, 0]).std
-    assert (varied[keep, 1] - varied[keep, 2]).std() < (varied[~keep, 1] - varied[~keep, 2]).std()
-    assert greenness is not None
+    hue = varied[:, 1] - varied[:, 2]
+    assert hue[keep].std() < hue[~keep].std()
 
 
 def test_a_scene_pool_names_the_finish_of_single_garments_only():
@@ -102,10 +102,6 @@ def test_a_picture_of_two_kinds_has_half_of_each():
     assert shares[0, [dress, hat]].tolist() == [0.5, 0.5]
     assert shares[1, hat] == 1
     assert shares.sum() == 2
-
-
-def test_absent_and_any_are_different_marks():
-    assert len({ABSENT, ANY, -2}) == 3
 
 
 def test_the_rate_rises_then_falls_to_almost_nothing():

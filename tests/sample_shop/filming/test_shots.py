@@ -56,6 +56,13 @@ def test_garments_that_fill_one_place_on_the_body_are_not_worn_together() -> Non
     assert {len(shot.garments) for shot in shots if shot.kind is ShotKind.WORN} == {1}
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_what_a_jacket_covers_gets_a_shot_of_its_own(seed: int) -> None:
+    layers = (Garment("shirt", "red"), Garment("jacket", "blue"))
+
+    assert Garment("shirt", "red") in shown_large(plan(layers, 4.0, "street", seed))
+
+
 def test_hats_and_shoes_do_not_hang_and_short_garments_hang_alone() -> None:
     shots = [shot for seed in range(20) for shot in plan(OUTFIT, 20.0, "casual", seed)]
 
