@@ -1,0 +1,80 @@
+"""The demo at its smallest: everything it promises is there, and its figures are those of its lists."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexing.store import open_store
+from lookreel.demo import DemoOptions, Places, make_demo, run_demo
+from retrieval.errors import UserFacingError
+from retrieval.snapshot import open_snapshot
+from retrieval.tables import load_tables
+from sample_shop.compare import BASELINE, ORACLE, TRUE_INTEREST, compare, make_setting, rank_all
+
+SMALL = DemoOptions(videos=24, products=40, users=24, seed=5)
+
+
+@pytest.fixture(name="demo", scope="module")
+def _demo(tmp_path_factory):
+    return make_demo(tmp_path_factory.mktemp("demo") / "demo", SMALL)
+
+
+@pytest.fixture(name="setting", scope="module")
+def _setting(demo):
+    places = demo.places
+    return make_setting(places.shop, load_tables(places.shop), open_snapshot(places.snapshot))
+
+
+def test_it_leaves_a_picture_a_report_and_a_snapshot(demo):
+    with Image.open(demo.places.sheet) as sheet:
+        assert sheet.width > 800
+        assert sheet.height > 500
+    report = json.loads((demo.places.root / "demo.json").read_text())
+    assert report["options"]["seed"] == 5
+    assert len(open_snapshot(demo.places.snapshot).video_ids) == 24
+
+
+def test_true_interest_is_the_mean_over_each_list(demo, setting):
+    rows = rank_all(setting, 10)["multimodal"]
+    user = 3
+
+    own = [setting.interest[user, row] for row in rows[user] if row >= 0]
+    lists = [[setting.interest[u, row] for row in rows[u] if row >= 0] for u in range(len(rows))]
+
+    assert len(own) == 10
+    assert demo.comparison.of("multimodal", TRUE_INTEREST).value.mean == pytest.approx(
+        np.mean([np.mean(values) for values in lists])
+    )
+
+
+def test_nobody_is_recommended_what_they_saw_or_what_is_not_yet_published(setting):
+    for rows in rank_all(setting, 10).values():
+        for user in range(len(rows)):
+            assert not set(rows[user]) & set(setting.audience.seen[user])
+        assert setting.eligible[rows[rows >= 0]].all()
+
+
+def test_no_system_is_truly_liked_more_than_the_oracle(demo):
+    oracle = demo.comparison.of(ORACLE, TRUE_INTEREST).value.mean
+
+    assert all(m.value.mean <= oracle for m in demo.comparison.measured if m.measure == TRUE_INTEREST)
+    assert demo.comparison.of(BASELINE, TRUE_INTEREST).difference.mean == 0
+
+
+def test_the_same_seed_compares_the_same(demo, setting):
+    again = compare(setting, open_store(demo.places.content, "products"))
+
+    assert again == demo.comparison
+
+
+def test_a_folder_of_a_demo_may_be_made_again_and_no_other(demo, tmp_path, monkeypatch):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter.txt").write_text("mine")
+
+    with pytest.raises(UserFacingError, match="no demo made it"):
+        run_demo(tmp_path / "thesis", SMALL, as_json=False, say=print)
+
+    assert (tmp_path / "thesis/chapter.txt").read_text() == "mine"
+    assert Places(tmp_path).shop == tmp_path / "shop"
