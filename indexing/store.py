@@ -19,6 +19,7 @@ from retrieval.folders import building, sha256_of
 FORMAT = 1
 MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.parquet"
+REJECTED = "rejected.parquet"
 
 
 class S:
@@ -84,8 +85,9 @@ class StoreWriter:
         """Set aside what could not be read."""
         self._quarantine.append({S.ITEM_ID: item_id, S.URI: uri, S.REASON: reason})
 
-    def finish(self, **about: Any) -> StoreManifest:
-        """Write the quarantine and the manifest, which makes the folder a store."""
+    def finish(self, rejected: pl.DataFrame, **about: Any) -> StoreManifest:
+        """Write the quarantine, the table's *rejected* rows and the manifest, which makes the folder a store."""
+        rejected.write_parquet(self.folder / REJECTED)
         schema = dict.fromkeys((S.ITEM_ID, S.URI, S.REASON), pl.String)
         pl.DataFrame(self._quarantine, schema=schema).write_parquet(self.folder / QUARANTINE)
         manifest = StoreManifest(

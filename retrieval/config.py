@@ -10,8 +10,8 @@ from typing import Any
 
 from retrieval.encoder import SAMPLE
 from retrieval.errors import ConfigError
+from retrieval.schemas import EVENTS
 from retrieval.systems import DAY_S, SystemConfig, SystemKind
-from retrieval.tables import EVENTS
 
 FILE = "lookreel.toml"
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S, "w": 7 * DAY_S}

@@ -1,6 +1,8 @@
 """From a table's media to a store: vectors worked out by hand, and what becomes of files that cannot be read."""
 
 import io
+import os
+import signal
 
 import numpy as np
 import polars as pl
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 from indexing.embed import EmbedOptions, embed_products, embed_videos
+from indexing.media import VideoTask
 from indexing.store import S, open_store
 from retrieval.content import ContentEncoder
 from retrieval.errors import StoreError, TableError, UserFacingError
@@ -22,6 +25,13 @@ FEW = EmbedOptions(frames=4, workers=1, shard_size=3)
 @pytest.fixture(name="folder", scope="module")
 def _folder(tmp_path_factory):
     return shop.write_shop(tmp_path_factory.mktemp("shop") / "shop")
+
+
+class DeadlyTask(VideoTask):
+    """Reading it kills the process, as the kernel does when memory runs out."""
+
+    def read(self, reader=None):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def with_products(folder, path, **columns):
@@ -146,6 +156,26 @@ def test_an_existing_store_is_refused_before_any_work(folder, tmp_path):
         embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
 
 
+def test_a_worker_that_dies_ends_the_job_in_words_and_without_a_store(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("indexing.embed.VideoTask", DeadlyTask)
+
+    with pytest.raises(UserFacingError, match="was killed"):
+        embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_the_table_that_cannot_be_used_are_told_in_the_store(folder, tmp_path):
+    videos = pl.concat([shop.videos_frame().with_columns(pl.col(C.VIDEO_ID) + f"-{n}") for n in range(6)])
+    times = [None, *videos[C.PUBLISHED_AT][1:]]
+    videos.with_columns(pl.Series(C.PUBLISHED_AT, times)).write_parquet(folder / "timeless.parquet")
+
+    summary = embed_videos(folder / "timeless.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
+
+    assert (summary.n_items, summary.n_rejected) == (23, 1)
+    assert pl.read_parquet(tmp_path / "store/rejected.parquet").rows() == [("videos", 0, "published_at is null")]
+
+
 def test_progress_counts_every_item(folder, tmp_path):
     heard = []
 
@@ -153,7 +183,7 @@ def test_progress_counts_every_item(folder, tmp_path):
         folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), FEW, progress=lambda *at: heard.append(at)
     )
 
-    assert heard == [(3, 4), (4, 4)]
+    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_a_table_without_uris_is_refused(folder, tmp_path):
