@@ -14,7 +14,7 @@ from sample_shop.compare import COHERENCE, OVERLAP, TRUE_INTEREST, Comparison
 
 SEEDS = (2024, 2025, 2026, 2027, 2028)
 FULL = DemoOptions()
-QUICK = DemoOptions(videos=60, products=120, users=60)
+QUICK = DemoOptions(videos=48, products=100, users=60)
 
 
 def measure(quick: bool) -> list[Figure]:

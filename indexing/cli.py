@@ -109,8 +109,7 @@ def index_build(
     from indexing.publish import build_snapshot
     from retrieval.config import load_config
     from retrieval.console import to_json
-    from retrieval.log import to_us
-    from retrieval.recommend import moment_of
+    from retrieval.recommend import parse_at
 
     config = load_config()
     summary = build_snapshot(
@@ -118,7 +117,7 @@ def index_build(
         config.path("products", products),
         config.path("tables", tables),
         config.path("snapshot", out),
-        at_us=to_us(moment_of(at)) if at else None,
+        at_us=parse_at(at),
         overwrite=overwrite,
     )
     if as_json:

@@ -9,11 +9,10 @@ from rich.table import Table
 
 from retrieval.config import Config, load_config
 from retrieval.console import progress, to_json
-from retrieval.errors import ConfigError
 from retrieval.feed import Feed, RankedVideo, Results
 from retrieval.folders import writing
-from retrieval.log import Log, to_us
-from retrieval.recommend import log_of, moment_of, recommend_all, recommend_user
+from retrieval.log import Log
+from retrieval.recommend import log_of, parse_at, recommend_all, recommend_user
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.systems import SystemConfig
 from retrieval.tables import Columns as C
@@ -75,20 +74,6 @@ def _open(request: RecommendRequest) -> _Opened:
     snapshot = open_named_snapshot(request.snapshot, config)
     log = log_of(snapshot, load_tables(config.path("tables", request.tables)), system)
     return _Opened(snapshot, log, system, log.end_us if at is None else at, where)
-
-
-def parse_at(text: str | None) -> int | None:
-    """Microseconds of a time given on the command line.
-
-    Raises:
-        ConfigError: it is not a time.
-    """
-    if text is None:
-        return None
-    try:
-        return to_us(moment_of(text))
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is not a time.", "Write it as in --at 2026-01-31T12:00.") from error
 
 
 def answer_table(snapshot: Snapshot, answer: Feed | Results) -> Table:

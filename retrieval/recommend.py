@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from retrieval.errors import ConfigError
 from retrieval.feed import Feed
-from retrieval.log import Log, from_us, make_log
+from retrieval.log import Log, from_us, make_log, to_us
 from retrieval.snapshot import Snapshot
 from retrieval.systems import Audience, SystemConfig
 from retrieval.tables import Columns as C
@@ -97,11 +98,19 @@ def _batches(n_users: int) -> Iterator[NDArray[np.int64]]:
         yield np.arange(start, min(start + USERS_AT_ONCE, n_users))
 
 
-def moment_of(text: str) -> datetime:
-    """Read a time as on a command line; without a zone it is UTC.
+def parse_at(text: str | None) -> int | None:
+    """Microseconds since 1970 of a time as written on a command line; without a zone it is UTC.
 
-    >>> moment_of("2026-01-02T03:04")
-    datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.timezone.utc)
+    Raises:
+        ConfigError: it is not a time.
+
+    >>> parse_at("1970-01-01T00:01"), parse_at(None)
+    (60000000, None)
     """
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is not a time.", "Write it as in --at 2026-01-31T12:00.") from error
+    return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

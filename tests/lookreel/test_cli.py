@@ -181,6 +181,7 @@ def test_embed_ends_with_its_own_code_when_files_were_quarantined(lookreel, buil
         (["recommend"], "Name one user or all of them"),
         (["recommend", "--user", "ann", "--system", "psychic"], "There is no system psychic"),
         (["recommend", "--user", "ann", "--at", "tomorrow"], "'tomorrow' is not a time"),
+        (["index", "build", "--at", "tomorrow"], "'tomorrow' is not a time"),
         (["recommend", "--user", "ann", "--where", "markets"], "not of the form field=value"),
         (["embed", "videos", "nowhere.parquet", "--out", "store"], "There is no table nowhere.parquet"),
         (

@@ -1,0 +1,33 @@
+"""The contact sheet: everything is on it, at one height, with words that fit."""
+
+from PIL import Image
+
+from sample_shop.contact_sheet import MARGIN, PAPER, Cell, Row, draw_sheet
+
+
+def cell(colour, *, width=30, lines=("a title",)):
+    return Cell((Image.new("RGB", (width, 60), colour),), lines)
+
+
+def test_pictures_of_a_row_share_its_height_and_keep_their_shape():
+    sheet = draw_sheet([Row("row", [cell("red"), cell("blue", width=60)], height=120)])
+
+    reds = [sheet.getpixel((x, MARGIN + 24 + 14 + 60)) == (255, 0, 0) for x in range(sheet.width)]
+    blues = [sheet.getpixel((x, MARGIN + 24 + 14 + 60)) == (0, 0, 255) for x in range(sheet.width)]
+    # 30 × 60 and 60 × 60 pixels, brought to a height of 120.
+    assert (sum(reds), sum(blues)) == (60, 120)
+
+
+def test_the_widest_row_sets_the_width():
+    narrow, wide = Row("narrow", [cell("red")], height=60), Row("wide", [cell("red"), cell("blue")], height=60)
+
+    assert draw_sheet([narrow, wide]).size[0] == draw_sheet([wide]).size[0]
+
+
+def test_long_titles_stay_inside_their_cell():
+    long = cell("white", lines=("an extraordinarily long title that no cell of this size could ever hold",))
+
+    sheet = draw_sheet([Row("", [long, cell("white", lines=())], height=60)])
+
+    below = [sheet.getpixel((MARGIN + 30 + dx, MARGIN + 24 + 14 + 60 + dy)) for dx in range(14) for dy in range(24)]
+    assert set(below) == {PAPER}
