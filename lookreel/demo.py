@@ -234,7 +234,7 @@ def _history_cells(setting: Setting, user: int, store: Store, n: int) -> list[Ce
     products = setting.snapshot.products[rows]
     pictures = _pictures(store, products[C.PRODUCT_ID].to_list(), parts=(0,))
     titles = dict(zip(products[C.PRODUCT_ID], products[C.TITLE], strict=True))
-    return [Cell(pictures[item_id], (titles[item_id],)) for item_id in titles if item_id in pictures]
+    return [Cell(pictures[item_id], titles[item_id]) for item_id in titles if item_id in pictures]
 
 
 def _clip_cells(setting: Setting, user: int, rows: np.ndarray, store: Store) -> list[Cell]:
@@ -242,7 +242,7 @@ def _clip_cells(setting: Setting, user: int, rows: np.ndarray, store: Store) -> 
     ids = videos[C.VIDEO_ID].to_list()
     pictures = _pictures(store, ids, parts=(2, 5))
     return [
-        Cell(pictures[ids[place]], (f"{place + 1}. {videos[C.TITLE][place]}", f"true interest {interest:.2f}"))
+        Cell(pictures[ids[place]], f"{place + 1}. {videos[C.TITLE][place]}", f"true interest {interest:.2f}")
         for place, interest in enumerate(setting.interest[user, rows])
     ]
 

@@ -9,14 +9,16 @@ PAPER, INK, FAINT = (250, 249, 246), (34, 32, 30), (122, 118, 112)
 MARGIN, GAP = 36, 14
 HEADING_PX, CAPTION_PX = 24, 14
 LINE_PX = 18
+TITLE_LINES = 2
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Pictures side by side under which *lines* are written."""
+    """Pictures side by side, a *title* below them on up to two lines, and a fainter *note*."""
 
     pictures: tuple[Image.Image, ...]
-    lines: tuple[str, ...]
+    title: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,28 @@ def _draw_row(row: Row) -> Image.Image:
 def _draw_cell(cell: Cell, height: int) -> Image.Image:
     pictures = [_to_height(picture, height) for picture in cell.pictures]
     width = sum(picture.width + 2 for picture in pictures) - 2
-    drawn = Image.new("RGB", (width, height + 6 + LINE_PX * len(cell.lines)), PAPER)
+    drawn = Image.new("RGB", (width, height + GAP + LINE_PX * (TITLE_LINES + 1)), PAPER)
     x = 0
     for picture in pictures:
         drawn.paste(picture, (x, 0))
         x += picture.width + 2
     pen = ImageDraw.Draw(drawn)
-    for number, line in enumerate(cell.lines):
-        colour = INK if number == 0 else FAINT
-        pen.text((0, height + 6 + number * LINE_PX), _fitted(pen, line, width), colour, _font(CAPTION_PX))
+    lines = _wrapped(pen, cell.title, width)
+    for number, (line, colour) in enumerate([*((line, INK) for line in lines), (cell.note, FAINT)]):
+        pen.text((0, height + GAP // 2 + number * LINE_PX), line, colour, _font(CAPTION_PX))
     return drawn
+
+
+def _wrapped(pen: ImageDraw.ImageDraw, text: str, width: int) -> list[str]:
+    """*text* on at most `TITLE_LINES` lines of *width* pixels; what does not fit is cut with an ellipsis."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and len(lines) < TITLE_LINES and pen.textlength(longer, _font(CAPTION_PX)) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return [_fitted(pen, line, width) for line in lines]
 
 
 def _to_height(picture: Image.Image, height: int) -> Image.Image:

@@ -5,8 +5,8 @@ from PIL import Image
 from sample_shop.contact_sheet import MARGIN, PAPER, Cell, Row, draw_sheet
 
 
-def cell(colour, *, width=30, lines=("a title",)):
-    return Cell((Image.new("RGB", (width, 60), colour),), lines)
+def cell(colour, *, width=30, title="a title"):
+    return Cell((Image.new("RGB", (width, 60), colour),), title)
 
 
 def test_pictures_of_a_row_share_its_height_and_keep_their_shape():
@@ -25,9 +25,9 @@ def test_the_widest_row_sets_the_width():
 
 
 def test_long_titles_stay_inside_their_cell():
-    long = cell("white", lines=("an extraordinarily long title that no cell of this size could ever hold",))
+    long = cell("white", title="an extraordinarily long title that no cell of this size could ever hold")
 
-    sheet = draw_sheet([Row("", [long, cell("white", lines=())], height=60)])
+    sheet = draw_sheet([Row("", [long, cell("white", title="")], height=60)])
 
-    below = [sheet.getpixel((MARGIN + 30 + dx, MARGIN + 24 + 14 + 60 + dy)) for dx in range(14) for dy in range(24)]
+    below = [sheet.getpixel((MARGIN + 30 + dx, MARGIN + 24 + 14 + 60 + dy)) for dx in range(14) for dy in range(50)]
     assert set(below) == {PAPER}
