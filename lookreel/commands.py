@@ -78,16 +78,16 @@ def _open(request: RecommendRequest) -> _Opened:
 
 def answer_table(snapshot: Snapshot, answer: Feed | Results) -> Table:
     """The ranked list for people: titles instead of ids where the catalogue has them."""
+    reasons = [reason.product_id for video in answer.videos for reason in video.reasons]
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "video", "score", "at", "title", "because of"):
+    for heading in ("", "video", "score", "at", "title", *(["because of"] if reasons else [])):
         table.add_column(heading, justify="right" if heading in ("", "score", "at") else "left")
     titles = _titles(snapshot.videos, C.VIDEO_ID, [video.video_id for video in answer.videos])
-    reasons = [reason.product_id for video in answer.videos for reason in video.reasons]
     products = _titles(snapshot.products, C.PRODUCT_ID, reasons)
     for video in answer.videos:
         moment = "" if video.moment_s is None else f"{video.moment_s:.1f} s"
-        because = _because(video, products)
-        table.add_row(str(video.rank), video.video_id, f"{video.score:.4f}", moment, titles[video.video_id], because)
+        cells = [str(video.rank), video.video_id, f"{video.score:.4f}", moment, titles[video.video_id]]
+        table.add_row(*cells, *([_because(video, products)] if reasons else []))
     return table
 
 
