@@ -4,6 +4,8 @@ Both sides rank the same frames of the same 20 clips: the mean CLIP vector, and 
 what a random other clip would score.
 """
 
+import csv
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.real_media import outfit_groups
 from benchmarks.report import Figure, run
 from indexing.decode.pyav import PyAvReader
 from retrieval.content import colour_histogram, lab_pixels
@@ -19,6 +20,12 @@ from retrieval.encoder import open_encoder
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 FRAMES = 8
+
+
+def outfit_groups(data: Path) -> dict[str, str]:
+    """Which outfit each clip of `people_ccby` shows, by the clip's name."""
+    with (data / "people_ccby/outfits.csv").open(newline="") as file:
+        return {row["clip"].removesuffix(".mp4"): row["outfit_group"] for row in csv.DictReader(file)}
 
 
 def precision_at_1(vectors: NDArray[np.floating], groups: Sequence[str]) -> NDArray[np.float64]:
@@ -38,6 +45,8 @@ def chance(groups: Sequence[str]) -> float:
 
 def measure(quick: bool) -> list[Figure]:
     """The same at any size: 20 clips take seconds."""
+    if not (DATA / "people_ccby").is_dir():
+        sys.exit("This needs the clips of people_ccby in ../shared/data, which are not here.")
     group_of = outfit_groups(DATA)
     names = sorted(group_of)
     groups = [group_of[name] for name in names]

@@ -4,6 +4,7 @@ Real photos are the validation split of clothing_cc0, which training never saw; 
 training never drew.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,8 @@ PAIRS = 5
 
 def measure(quick: bool) -> list[Figure]:
     """Accuracies and speed of `sample`."""
+    if not PHOTOS.is_dir():
+        sys.exit("This needs the photos of clothing_cc0 in ../shared/data, which are not here.")
     import_extra("torch", "embed").set_num_threads(1)
     encoder = open_encoder()
     return [*_accuracies(encoder, 200 if quick else 600), *_speed(encoder, 256 if quick else 1024, with_size=not quick)]

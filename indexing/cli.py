@@ -64,7 +64,7 @@ def _embed(
 
     config = load_config()
     target = config.path(kind, out)
-    refuse_existing(target, overwrite=overwrite)
+    refuse_existing(target, replaces=kind if overwrite else "")
     encoder = open_encoder(model or config["encoder.model"], device or config["encoder.device"])
     options = EmbedOptions(
         frames=frames or config["embed.frames"],

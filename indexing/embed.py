@@ -103,7 +103,7 @@ def embed_products(
     texts = _texts(frame) if encoder.encodes_text else [""] * frame.height
     photos = frame.get_column(C.IMAGE_URIS, default=pl.Series([[]] * frame.height, dtype=pl.List(pl.String)))
     tasks = [
-        PhotosTask(tuple(resolve_uri(uri, table) for uri in uris or ()), text, options.long_side)
+        PhotosTask(tuple(resolve_uri(uri, table) for uri in uris or () if uri), text, options.long_side)
         for uris, text in zip(photos.to_list(), texts, strict=True)
     ]
     shift = MeanShift(encoder.dim)
@@ -137,9 +137,9 @@ class _Job:
     def run(
         self, out: Path, encoder: Encoder, options: EmbedOptions, *, overwrite: bool, progress: Progress | None
     ) -> EmbedSummary:
-        refuse_existing(out, overwrite=overwrite)
+        refuse_existing(out, replaces=self.kind if overwrite else "")
         started = time.monotonic()
-        with writing_store(out, overwrite=overwrite) as writer, reading(self.tasks, options.workers) as read:
+        with writing_store(out, self.kind, overwrite=overwrite) as writer, reading(self.tasks, options.workers) as read:
             items = _counted(zip(self.ids, read, strict=True), len(self.ids), progress)
             while shard := list(islice(items, options.shard_size)):
                 _quarantine_failures(writer, shard)

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from indexing.decode.protocol import FrameReader, UnreadableMediaError
 from indexing.decode.pyav import PyAvReader
+from retrieval.folders import sha256_of
 
 JPEG_QUALITY = 85
 MAX_PHOTO_PIXELS = 100_000_000
@@ -52,12 +53,10 @@ class VideoTask:
         try:
             path = local_file(self.uri)
             video = (reader or PyAvReader()).read(path, self.n_frames, self.long_side)
-        except UnreadableMediaError as error:
+        except (UnreadableMediaError, OSError) as error:
             return ReadItem("", (), ((self.uri, str(error)),))
         pictures = tuple(Picture(f.pixels, to_jpeg(f.pixels), self.uri, f.time_s) for f in video.frames)
-        return ReadItem(
-            hash_of(path.read_bytes()), pictures, (), video.duration_s, video.width, video.height, video.partial
-        )
+        return ReadItem(sha256_of(path), pictures, (), video.duration_s, video.width, video.height, video.partial)
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,11 @@ class PhotosTask:
     text: str
     long_side: int
 
+    @property
+    def uri(self) -> str:
+        """All uris, for a reason that concerns the whole product."""
+        return " ".join(self.uris)
+
     def read(self) -> ReadItem:
         """The photos that can be read, and the reasons for the others."""
         digest, pictures, failures = hashlib.sha256(self.text.encode()), [], []
@@ -75,8 +79,8 @@ class PhotosTask:
             try:
                 content = local_file(uri).read_bytes()
                 pixels = photo_pixels(content, self.long_side)
-            except (UnreadableMediaError, OSError) as error:
-                failures.append((uri, str(error)))
+            except Exception as error:  # one odd photo costs itself, not its product
+                failures.append((uri, str(error) or type(error).__name__))
                 continue
             digest.update(content)
             pictures.append(Picture(pixels, to_jpeg(pixels), uri))
@@ -84,8 +88,11 @@ class PhotosTask:
 
 
 def read_task(task: VideoTask | PhotosTask) -> ReadItem:
-    """What a worker runs."""
-    return task.read()
+    """What a worker runs: whatever a file makes a library raise is a reason for the quarantine, never the job's end."""
+    try:
+        return task.read()
+    except Exception as error:  # the one border to untrusted files: decoders raise nearly anything
+        return ReadItem("", (), ((task.uri, f"{type(error).__name__}: {error}"),))
 
 
 def local_file(uri: str) -> Path:
@@ -94,6 +101,7 @@ def local_file(uri: str) -> Path:
     Raises:
         UnreadableMediaError: it is remote, absent or empty.
     """
+    uri = uri.removeprefix("file://")
     if "://" in uri:
         raise UnreadableMediaError("remote media are not fetched; copy the file here and name its path")
     path = Path(uri)
@@ -126,6 +134,10 @@ def photo_pixels(content: bytes, long_side: int) -> NDArray[np.uint8]:
 
 def _flattened(photo: Image.Image) -> Image.Image:
     """RGB, transparency over white as shops show it."""
+    if photo.mode in ("I", "I;16", "I;16B", "I;16L"):  # 16 bits, which convert() would clip to white
+        return Image.fromarray((np.asarray(photo).astype(np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+    if photo.mode == "F":
+        raise UnreadableMediaError("its pixels are floating-point numbers")
     if not photo.has_transparency_data:
         return photo.convert("RGB")
     layered = photo.convert("RGBA")
@@ -137,8 +149,3 @@ def to_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()
-
-
-def hash_of(content: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from indexing.store import S, Store, open_store
 from retrieval.errors import StoreError
 from retrieval.folders import building, refuse_existing, sha256_of
 from retrieval.log import DEFAULT_EVENT_WEIGHTS, Statistics, from_us, make_log
-from retrieval.snapshot_files import CLIP_SPACE, FORMAT, MANIFEST, F
+from retrieval.snapshot_files import CLIP_SPACE, FORMAT, MANIFEST, SNAPSHOT, F, version_of
 from retrieval.tables import Columns as C
 from retrieval.tables import Tables, load_tables
 
@@ -57,7 +56,8 @@ def build_snapshot(
         TableError: a table cannot be used.
         UserFacingError: *out* exists and *overwrite* is false.
     """
-    refuse_existing(out, overwrite=overwrite)
+    replaces = SNAPSHOT if overwrite else ""
+    refuse_existing(out, replaces=replaces)
     video_store, product_store = open_store(videos, "videos"), open_store(products, "products")
     _require_same_encoder(video_store, product_store)
     shop = load_tables(tables)
@@ -67,8 +67,8 @@ def build_snapshot(
         shop.interactions, shop.impressions, shop.users,
         videos=shop_videos, products=shop_products, event_weights=event_weights,
     )  # fmt: skip
-    statistics = log.statistics(at_us or log.end_us)
-    with building(out, overwrite=overwrite) as folder:
+    statistics = log.statistics(log.end_us if at_us is None else at_us)
+    with building(out, replaces=replaces) as folder:
         _write_tables(folder, shop, shop_videos, shop_products, statistics)
         _write_space(folder, video_store, product_store, shop_videos, shop_products)
         _write_posters(folder, video_store, shop_videos)
@@ -157,9 +157,8 @@ def _write_posters(folder: Path, store: Store, videos: pl.DataFrame) -> None:
 
 
 def _write_manifest(folder: Path, store: Store, statistics: Statistics) -> str:
-    """Write the manifest and return the version: a hash of the checksums of every file."""
+    """Write the manifest and return the version."""
     files = {str(file.relative_to(folder)): sha256_of(file) for file in sorted(folder.rglob("*")) if file.is_file()}
-    name = sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
     space = {
         "encoder": store.manifest.encoder,
         "fingerprint": store.manifest.fingerprint,
@@ -167,15 +166,20 @@ def _write_manifest(folder: Path, store: Store, statistics: Statistics) -> str:
         "options": dict(store.manifest.options),
         "users": "products",
     }
-    manifest = {
-        "format": FORMAT,
-        "version": name,
-        "lookreel": version("lookreel"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    content = {
         "as_of": from_us(statistics.as_of_us).isoformat(),
         "markets": list(statistics.markets),
         "spaces": {CLIP_SPACE: space},
         "files": files,
+    }
+    name = version_of(content)
+    manifest = {
+        "kind": SNAPSHOT,
+        "format": FORMAT,
+        "version": name,
+        "lookreel": version("lookreel"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **content,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
     return name

@@ -14,10 +14,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from retrieval.errors import StoreError
-from retrieval.folders import building, sha256_of
+from retrieval.folders import MANIFEST, building, sha256_of
 
 FORMAT = 1
-MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.parquet"
 REJECTED = "rejected.parquet"
 
@@ -43,7 +42,10 @@ class S:
 
 @dataclass(frozen=True)
 class StoreManifest:
-    """What made a store: *kind* videos or products, the encoder, the options, and each shard with its checksums."""
+    """What made a store.
+
+    *kind* is videos or products; each shard, and the other *files*, are listed with their checksums.
+    """
 
     kind: str
     encoder: str
@@ -54,6 +56,7 @@ class StoreManifest:
     n_quarantined: int
     created: str
     shards: Sequence[Mapping[str, str]]
+    files: Mapping[str, str]
     format: int = FORMAT
 
 
@@ -96,19 +99,20 @@ class StoreWriter:
             n_quarantined=len(self._quarantine),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             shards=self._shards,
+            files={name: sha256_of(self.folder / name) for name in (QUARANTINE, REJECTED)},
         )
         (self.folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
         return manifest
 
 
 @contextmanager
-def writing_store(path: Path, *, overwrite: bool) -> Iterator[StoreWriter]:
+def writing_store(path: Path, kind: str, *, overwrite: bool) -> Iterator[StoreWriter]:
     """Yield a writer whose store takes its place at *path* when the block ends well, and only then.
 
     Raises:
         UserFacingError: *path* exists and *overwrite* is false.
     """
-    with building(path, overwrite=overwrite) as folder:
+    with building(path, replaces=kind if overwrite else "") as folder:
         yield StoreWriter(folder)
 
 
@@ -160,11 +164,13 @@ def open_store(path: Path, kind: str) -> Store:
         raise StoreError(f"{path} is a store of {manifest.kind}, not of {kind}.", f"Name the store of {kind}.")
     if manifest.n_items == 0:
         raise StoreError(f"{path} holds no {kind}: all were quarantined.", f"See {path / QUARANTINE} for the reasons.")
-    for shard in manifest.shards:
-        for file, checksum in shard.items():
-            if not (path / file).is_file() or sha256_of(path / file) != checksum:
-                raise StoreError(f"{path / file} is missing or differs from the manifest.", "Embed again.")
-    return Store(path, manifest)
+    store = Store(path, manifest)
+    for name, checksum in {**manifest.files, **{k: v for shard in manifest.shards for k, v in shard.items()}}.items():
+        if not (path / name).is_file() or sha256_of(path / name) != checksum:
+            raise StoreError(f"{path / name} is missing or differs from the manifest.", "Embed again.")
+    if store.items.height != manifest.n_items or store.vectors.shape[1] != manifest.dim:
+        raise StoreError(f"{path / MANIFEST} does not describe the shards beside it.", "Embed again.")
+    return store
 
 
 def _read_manifest(path: Path) -> StoreManifest:
@@ -175,6 +181,9 @@ def _read_manifest(path: Path) -> StoreManifest:
         fields = json.loads(file.read_text())
         if fields["format"] != FORMAT:
             raise StoreError(f"{path} has format {fields['format']}, this version reads {FORMAT}.", "Embed again.")
-        return StoreManifest(**fields)
-    except (ValueError, KeyError, TypeError) as error:
+        manifest = StoreManifest(**fields)
+        if not all(shard.keys() for shard in manifest.shards) or bool(manifest.shards) != (manifest.n_items > 0):
+            raise ValueError("its shards are not those of its items")
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{file} is damaged: {error}.", "Embed again.") from error

@@ -90,7 +90,9 @@ def config_show(as_json: AsJson = False) -> None:
     for name, value in config.values.items():
         print(f"{name:<22} {value!s:<20} ({config.origins[name]})")
     for name, about in systems.items():
-        print(f"systems.{name:<14} {about['kind']}, half-life {about['half_life_s'] / 86400:g} d, hash {about['hash']}")
+        print(f"systems.{name}")
+        for key, value in about.items():
+            print(f"  {key:<20} {value}")
 
 
 @tables_app.command("check")
@@ -104,9 +106,8 @@ def tables_check(
 
     tables = load_tables(folder)
     sizes = table_sizes(tables)
-    if tables.rejected.height:
-        with writing(folder / "rejected.parquet") as draft:
-            tables.rejected.write_parquet(draft)
+    with writing(folder / "rejected.parquet") as draft:
+        tables.rejected.write_parquet(draft)
     if as_json:
         print(to_json({"tables": sizes, "rejected": tables.rejected.height}))
         return

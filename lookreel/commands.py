@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from rich.markup import escape
 from rich.table import Table
 
 from retrieval.config import Config, load_config
@@ -51,7 +52,7 @@ def open_named_snapshot(flag: Path | None, config: Config | None = None) -> Snap
 def recommend_one(request: RecommendRequest, user_id: str) -> tuple[Snapshot, Feed]:
     """The feed of one user, and the snapshot it is of."""
     o = _open(request)
-    return o.snapshot, recommend_user(o.snapshot, o.log, user_id, request.k, o.system, o.at_us, o.where)
+    return o.snapshot, recommend_user(o.snapshot, o.log, user_id, request.k, request.system, o.system, o.at_us, o.where)
 
 
 def recommend_everyone(request: RecommendRequest, out: Path, as_json: bool) -> str:
@@ -87,15 +88,14 @@ def answer_table(snapshot: Snapshot, answer: Feed | Results) -> Table:
     for video in answer.videos:
         moment = "" if video.moment_s is None else f"{video.moment_s:.1f} s"
         cells = [str(video.rank), video.video_id, f"{video.score:.4f}", moment, titles[video.video_id]]
-        table.add_row(*cells, *([_because(video, products)] if reasons else []))
+        table.add_row(*map(escape, [*cells, *([_because(video, products)] if reasons else [])]))
     return table
 
 
 def _because(video: RankedVideo, titles: dict[str, str]) -> str:
     """The shares of the score by the products that gave them."""
-    total = sum(abs(reason.share) for reason in video.reasons)
-    if total == 0:
-        return ""
+    if video.score <= 0:  # a share of nothing says nothing
+        return ", ".join(titles[reason.product_id] for reason in video.reasons)
     return ", ".join(f"{titles[r.product_id]} ({r.share / video.score:.0%})" for r in video.reasons)
 
 
@@ -113,9 +113,7 @@ def answer_words(answer: Feed | Results) -> str:
     scope = f"{answer.returned} of {answer.eligible} eligible videos, compared exactly; snapshot {answer.snapshot}"
     if isinstance(answer, Results):
         return scope
-    who = (
-        "" if answer.known else f"\nThe log knows nothing that {answer.user_id} looked at: the global vector answered."
-    )
-    if answer.system != "multimodal":
-        who = ""
-    return f"{scope}, system {answer.system} ({answer.system_hash}){who}"
+    system = f"{scope}, system {answer.system} ({answer.system_hash})"
+    if answer.known or not answer.personal:
+        return system
+    return f"{system}\nThe log knows nothing that {answer.user_id} looked at: the global vector answered."

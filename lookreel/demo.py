@@ -18,7 +18,7 @@ from indexing.store import S, Store, open_store
 from retrieval.console import progress, to_json
 from retrieval.encoder import CONTENT, SAMPLE, open_encoder
 from retrieval.errors import UserFacingError
-from retrieval.folders import writing
+from retrieval.folders import MANIFEST, kind_of, writing
 from retrieval.metrics.stats import Estimate
 from retrieval.snapshot import open_snapshot
 from retrieval.systems import SystemKind
@@ -38,7 +38,7 @@ from sample_shop.compare import (
 )
 from sample_shop.contact_sheet import Cell, Row, draw_sheet
 
-MARK = "demo.json"
+DEMO = "demo"
 MEASURES = (TRUE_INTEREST, OVERLAP, COHERENCE)
 CELL = 25  # characters
 Say = Callable[[str], None]
@@ -125,16 +125,17 @@ def make_demo(root: Path, options: DemoOptions) -> Demo:
 
 
 def _refuse_taken(root: Path) -> None:
-    if root.exists() and any(root.iterdir()) and not (root / MARK).exists():
+    if root.is_file() or (root.exists() and any(root.iterdir()) and kind_of(root) != DEMO):
         raise UserFacingError(f"{root} exists and no demo made it.", "Name another folder with --out.")
 
 
 def _clear(root: Path) -> None:
-    """Make room: only a folder that a demo made is removed."""
+    """Make room: only what a demo made before is removed."""
     _refuse_taken(root)
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir(parents=True)
-    (root / MARK).write_text("{}")
+    for name in ("shop", "stores", "snapshot"):
+        shutil.rmtree(root / name, ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / MANIFEST).write_text(json.dumps({"kind": DEMO}))
 
 
 def _embed(places: Places) -> None:
@@ -149,8 +150,13 @@ def _embed(places: Places) -> None:
 
 
 def _finish(demo: Demo, options: DemoOptions) -> None:
-    report = {"options": asdict(options), "seconds": round(demo.seconds, 1), "comparison": asdict(demo.comparison)}
-    with writing(demo.places.root / MARK) as draft:
+    report = {
+        "kind": DEMO,
+        "options": asdict(options),
+        "seconds": round(demo.seconds, 1),
+        "comparison": asdict(demo.comparison),
+    }
+    with writing(demo.places.root / MANIFEST) as draft:
         draft.write_text(json.dumps(report, indent=1))
 
 

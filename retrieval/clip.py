@@ -62,7 +62,7 @@ def open_clip_encoder(name: str, device: str = "auto") -> OpenClipEncoder:
     """
     open_clip = import_extra("open_clip", "embed")
     torch = import_extra("torch", "embed")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    device = _checked_device(device, torch)
     model_name, tag = _model_and_tag(name, open_clip)
     try:
         model, _, preprocess = open_clip.create_model_and_transforms(
@@ -94,6 +94,17 @@ def _model_and_tag(name: str, open_clip: Any) -> tuple[str, str | None]:
             "local-dir:FOLDER.",
         )
     return model, tag
+
+
+def _checked_device(device: str, torch: Any) -> str:
+    """The device's name, `auto` resolved."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(f"There is no device {device} here: {_first_line(error)}.", "Use --device auto.") from error
+    return device
 
 
 def _checked_folder(name: str) -> str:

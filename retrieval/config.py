@@ -1,6 +1,7 @@
 """`lookreel.toml`: a shop's choices, each with its default, its meaning and where its value came from."""
 
 import difflib
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from retrieval.encoder import SAMPLE
 from retrieval.errors import ConfigError
 from retrieval.schemas import EVENTS
 from retrieval.systems import DAY_S, SystemConfig, SystemKind
+from retrieval.where import Where, where_of
 
 FILE = "lookreel.toml"
 UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY_S, "w": 7 * DAY_S}
@@ -45,8 +47,8 @@ def _flag(value: Any) -> bool:
 
 
 def _share(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError("a number of at least 0")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError("a finite number of at least 0")
     return float(value)
 
 
@@ -90,10 +92,10 @@ def _weights(value: Any) -> dict[str, float]:
     return {event: _share(weight) for event, weight in value.items()}
 
 
-def _filters(value: Any) -> dict[str, tuple[str, ...]]:
+def _filters(value: Any) -> Where:
     if not isinstance(value, dict):
         raise ValueError('a table such as { markets = "de" }')  # noqa: TRY004 - every reader raises ValueError
-    return {name: tuple(map(str, v)) if isinstance(v, list) else (str(v),) for name, v in value.items()}
+    return where_of({name: list(map(str, v)) if isinstance(v, list) else str(v) for name, v in value.items()})
 
 
 SYSTEM_OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
@@ -145,6 +147,8 @@ def load_config(path: Path = Path(FILE)) -> Config:
     systems = content.pop("systems", {})
     given = {f"{table}.{name}": value for table, values in content.items() for name, value in _entries(table, values)}
     values = {name: _read_option(path, name, given.get(name, option.default)) for name, option in _known(path, given)}
+    if values["embed.photo_weight"] + values["embed.text_weight"] == 0:
+        raise ConfigError(f"{path}: embed.photo_weight and embed.text_weight are both 0.", "Give one of them a weight.")
     origins = {name: path.name if name in given else "default" for name in OPTIONS}
     named = {name: _read_system(path, name, about) for name, about in _entries("systems", systems)}
     return Config(values, origins, {**DEFAULT_SYSTEMS, **named})
@@ -182,7 +186,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}.", "Mend it, or write a new one with lookreel init.") from error
 

@@ -27,6 +27,12 @@ def run(app: Callable[[], Any]) -> None:
     except UserFacingError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_USER_ERROR)
+    except OSError as error:  # a path that cannot be read or written, a full disk
+        if error.strerror is None:
+            raise
+        named = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"{named}{error.strerror}.\nCheck the path, its permissions and the room on the disk.\n")
+        sys.exit(EXIT_USER_ERROR)
 
 
 @contextmanager

@@ -42,8 +42,8 @@ class Feed:
     """The answer to one user.
 
     *eligible* counts the videos that the filters, the time and the seen ones left; *returned* may be fewer than asked;
-    *exact* says that all of them were compared. *known* is false where the user's history holds nothing that the
-    catalogue knows, so that the global vector spoke; *unknown_products* counts the events that were passed over.
+    *exact* says that all of them were compared. *known* is false where the history holds nothing that the catalogue
+    knows: a *personal* system then answers with the global vector. *unknown_products* counts the events passed over.
     """
 
     user_id: str
@@ -55,6 +55,7 @@ class Feed:
     system_hash: str
     snapshot: str
     known: bool
+    personal: bool
     unknown_products: int = 0
 
 

@@ -28,11 +28,16 @@ WATCHED_SHARE = 0.5  # a video counts as watched from half of its length on
 
 
 def to_us(moment: datetime) -> int:
-    """Microseconds since 1970 of a moment with a time zone.
+    """Microseconds since 1970 of a moment.
+
+    Raises:
+        ValueError: the moment has no time zone.
 
     >>> to_us(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
     """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone; for UTC write datetime(…, tzinfo=UTC)")
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
@@ -90,45 +95,41 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Log:
-    """A shop's log by row numbers: catalogue events sorted by user and time, and the impressions of videos.
+    """A shop's log by row numbers: catalogue events and impressions of videos, each by user and then time.
 
-    Everything it tells of a time is made of events strictly before it.
+    Everything it tells of a time is made of events strictly before it. *end_us* is just after the last event: the time
+    at which all of the log is known.
     """
 
     users: IdMap
     user_markets: tuple[str | None, ...]
-    _owners: Ints
-    _product_rows: Ints
-    _times_us: Ints
-    _weights: NDArray[np.float64]
+    end_us: int
+    _events: Events
     _event_markets: Ints
     _markets: tuple[str, ...]
     _prior_popularity: NDArray[np.float32]
     _video_products: Ragged
-    _impressions: pl.DataFrame
-
-    @property
-    def end_us(self) -> int:
-        """Just after the last event: the time at which all of the log is known."""
-        shown = self._impressions["time"].to_numpy()
-        return max(int(self._times_us.max(initial=0)), int(shown.max(initial=0))) + 1
+    _impressions: "_Impressions"
 
     def events(self, user_rows: Ints, at_us: int, limit: int = 100) -> Events:
         """The last *limit* weighted events of each user before *at_us*; an unknown user (−1) has none."""
-        known = (self._times_us < at_us) & (self._weights > 0)
-        positions = np.flatnonzero(known)
-        counts = np.bincount(self._owners[positions], minlength=len(self.users))
-        ends = offsets_of(counts)[1:]
-        lengths = np.where(user_rows >= 0, np.minimum(counts[user_rows], limit), 0) if len(counts) else 0 * user_rows
-        taken = positions[spans(ends[user_rows] - lengths, lengths)] if len(counts) else positions[:0]
-        return Events(self._product_rows[taken], self._times_us[taken], self._weights[taken], offsets_of(lengths))
+        e = self._events
+        owners, positions = _rows_of(user_rows, e.offsets)
+        known = (e.times_us[positions] < at_us) & (e.weights[positions] > 0)
+        owners, positions = owners[known], positions[known]
+        counts = np.bincount(owners, minlength=len(user_rows))
+        lengths = np.minimum(counts, limit)
+        taken = positions[spans(offsets_of(counts)[1:] - lengths, lengths)]
+        return Events(e.product_rows[taken], e.times_us[taken], e.weights[taken], offsets_of(lengths))
 
     def seen(self, user_rows: Ints, at_us: int) -> Ragged:
-        """The videos that each user reached before *at_us*."""
-        before = self._impressions.filter((pl.col("time") < at_us) & pl.col(C.REACHED))
-        per_user = group(before["user"].to_numpy(), before["video"].to_numpy(), len(self.users))
-        lengths = np.where(user_rows >= 0, per_user.lengths[user_rows], 0)
-        return Ragged(per_user.values[spans(per_user.offsets[user_rows], lengths)], offsets_of(lengths))
+        """The videos that each user reached before *at_us*, each once."""
+        i = self._impressions
+        owners, positions = _rows_of(user_rows, i.offsets)
+        known = (i.times_us[positions] < at_us) & i.reached[positions]
+        n_videos = len(self._video_products)
+        keys = np.unique(owners[known] * n_videos + i.video_rows[positions[known]])
+        return group(keys // max(n_videos, 1), keys % max(n_videos, 1), len(user_rows))
 
     def statistics(self, at_us: int, without_users: Ints | None = None) -> Statistics:
         """Popularity counted before *at_us*, *without_users* where these are to be judged by it."""
@@ -138,28 +139,52 @@ class Log:
         return Statistics(at_us, self._video_popularity(at_us, hidden, products[0]), products, self._markets)
 
     def _product_popularity(self, at_us: int, hidden: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Counts of weighted events, overall and by market; the table's own popularity where there are none."""
-        n_products = len(self._prior_popularity)
-        counted = (self._times_us < at_us) & (self._weights > 0) & ~hidden[self._owners]
-        rows, markets = self._product_rows[counted], self._event_markets[counted]
-        overall = np.bincount(rows, minlength=n_products)
+        """Counts of weighted events, overall and by market.
+
+        Where nothing was counted the table's own popularity stands for all, and all stands for a market.
+        """
+        n_products, e = len(self._prior_popularity), self._events
+        owners = np.repeat(np.arange(len(e.lengths)), e.lengths)
+        counted = (e.times_us < at_us) & (e.weights > 0) & ~hidden[owners]
+        rows, markets = e.product_rows[counted], self._event_markets[counted]
+        counts = np.bincount(rows, minlength=n_products)
+        overall = counts if counts.any() else self._prior_popularity
         cells = (markets * n_products + rows)[markets >= 0]
         by_market = np.bincount(cells, minlength=len(self._markets) * n_products).reshape(-1, n_products)
-        first = overall if overall.any() else self._prior_popularity
-        return np.vstack([first[None], by_market]).astype(np.float32)
+        told = np.where(by_market.any(axis=1, keepdims=True), by_market, overall)
+        return np.vstack([overall[None], told]).astype(np.float32)
 
     def _video_popularity(
         self, at_us: int, hidden: NDArray[np.bool_], product_popularity: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """How often each video was watched by half; before any watch, how popular its products are."""
-        before = self._impressions.filter((pl.col("time") < at_us) & pl.col("watched"))
-        shown = before.filter(~pl.Series(hidden[before["user"].to_numpy()]))
+        i = self._impressions
+        owners = np.repeat(np.arange(len(i.offsets) - 1), np.diff(i.offsets))
+        watched = i.video_rows[(i.times_us < at_us) & i.watched & ~hidden[owners]]
         n_videos = len(self._video_products)
-        if not shown.is_empty():
-            return np.bincount(shown["video"].to_numpy(), minlength=n_videos).astype(np.float32)
+        if len(watched):
+            return np.bincount(watched, minlength=n_videos).astype(np.float32)
         owners = np.repeat(np.arange(n_videos), self._video_products.lengths)
         weights = product_popularity[self._video_products.values]
         return np.bincount(owners, weights=weights, minlength=n_videos).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Impressions:
+    """Delivered videos by user and then time; *watched* is false where a length is not known to compare with."""
+
+    video_rows: Ints
+    times_us: Ints
+    reached: NDArray[np.bool_]
+    watched: NDArray[np.bool_]
+    offsets: Ints
+
+
+def _rows_of(user_rows: Ints, offsets: Ints) -> tuple[Ints, Ints]:
+    """The positions of everything of these users, and which of them (from 0) each belongs to."""
+    known = np.maximum(user_rows, 0)
+    lengths = np.where(user_rows >= 0, offsets[known + 1] - offsets[known], 0)
+    return np.repeat(np.arange(len(user_rows)), lengths), spans(offsets[known], lengths)
 
 
 def make_log(
@@ -172,25 +197,27 @@ def make_log(
     event_weights: Mapping[str, float] = DEFAULT_EVENT_WEIGHTS,
 ) -> Log:
     """Return the log of a shop's tables over the rows of *videos* and *products*; other items' events are left out."""
-    product_ids, video_ids = IdMap(products[C.PRODUCT_ID].to_list()), IdMap(videos[C.VIDEO_ID].to_list())
     user_ids = IdMap(_all_users(interactions, impressions, users))
-    known = interactions.filter(pl.col(C.PRODUCT_ID).is_in(products[C.PRODUCT_ID].implode()))
-    events = known.with_columns(owner=pl.Series(user_ids.rows(known[C.USER_ID]))).sort(
-        "owner", C.OCCURRED_AT, maintain_order=True
+    markets = tuple(sorted(set(_column(interactions, C.MARKET).drop_nulls().to_list())))
+    events = _by_user(interactions, user_ids, C.OCCURRED_AT).with_columns(
+        item=_rows(interactions[C.PRODUCT_ID], products[C.PRODUCT_ID].to_list()),
+        weight=interactions[C.EVENT].replace_strict(full_weights(event_weights), return_dtype=pl.Float64),
+        market=_rows(_column(interactions, C.MARKET).cast(pl.String), list(markets)),
     )
-    markets = tuple(sorted(set(_column(events, C.MARKET).drop_nulls().to_list())))
+    end_us = max(
+        [_end_us(interactions[C.OCCURRED_AT])] + ([] if impressions is None else [_end_us(impressions[C.SHOWN_AT])])
+    )
+    events, offsets = _sorted_known(events, len(user_ids))
     return Log(
         user_ids,
         _markets_of_users(user_ids, users),
-        events["owner"].to_numpy(),
-        product_ids.rows(events[C.PRODUCT_ID]),
-        _times(events[C.OCCURRED_AT]),
-        events[C.EVENT].replace_strict(full_weights(event_weights), return_dtype=pl.Float64).to_numpy(),
-        IdMap(markets).rows(_column(events, C.MARKET)),
+        end_us,
+        Events(events["item"].to_numpy(), events["time"].to_numpy(), events["weight"].to_numpy(), offsets),
+        events["market"].to_numpy(),
         markets,
         _column(products, C.POPULARITY, 0.0).fill_null(0.0).cast(pl.Float32).to_numpy(),
-        _products_of_videos(videos, product_ids),
-        _impressions_by_row(impressions, user_ids, video_ids, videos),
+        _products_of_videos(videos, IdMap(products[C.PRODUCT_ID].to_list())),
+        _impressions_of(impressions, user_ids, videos),
     )
 
 
@@ -203,8 +230,28 @@ def _column(frame: pl.DataFrame, name: str, default: float | None = None) -> pl.
     return frame.get_column(name, default=pl.repeat(default, frame.height, eager=True).alias(name))
 
 
-def _times(column: pl.Series) -> Ints:
-    return column.dt.timestamp("us").to_numpy()
+def _rows(ids: pl.Series, known: list[str]) -> pl.Series:
+    """The row of each id among *known*, −1 for the others."""
+    if not known:
+        return pl.repeat(-1, len(ids), dtype=pl.Int64, eager=True)
+    return ids.replace_strict(known, np.arange(len(known)), default=-1, return_dtype=pl.Int64)
+
+
+def _by_user(table: pl.DataFrame, user_ids: IdMap, time: str) -> pl.DataFrame:
+    """Columns user (a row) and time (microseconds)."""
+    return pl.DataFrame(
+        {"user": _rows(table[C.USER_ID], list(user_ids.ids)), "time": table[time].dt.timestamp("us").alias("time")}
+    )
+
+
+def _end_us(times: pl.Series) -> int:
+    return int(times.dt.timestamp("us").to_numpy().max()) + 1
+
+
+def _sorted_known(table: pl.DataFrame, n_users: int) -> tuple[pl.DataFrame, Ints]:
+    """The rows of known items by user and time, and where each user's begin."""
+    known = table.filter(pl.col("item") >= 0).sort("user", "time", maintain_order=True)
+    return known, offsets_of(np.bincount(known["user"].to_numpy(), minlength=n_users))
 
 
 def _markets_of_users(user_ids: IdMap, users: pl.DataFrame | None) -> tuple[str | None, ...]:
@@ -223,24 +270,18 @@ def _products_of_videos(videos: pl.DataFrame, product_ids: IdMap) -> Ragged:
     return group(owners[rows >= 0], rows[rows >= 0], videos.height)
 
 
-def _impressions_by_row(
-    impressions: pl.DataFrame | None, user_ids: IdMap, video_ids: IdMap, videos: pl.DataFrame
-) -> pl.DataFrame:
-    """Columns user, video (rows), time (microseconds), reached and watched; only of videos that the shop still has."""
+def _impressions_of(impressions: pl.DataFrame | None, user_ids: IdMap, videos: pl.DataFrame) -> _Impressions:
+    """The impressions of videos that the shop still has."""
     if impressions is None:
-        kinds = {"user": pl.Int64, "video": pl.Int64, "time": pl.Int64, C.REACHED: pl.Boolean, "watched": pl.Boolean}
-        return pl.DataFrame(schema=kinds)
-    rows = video_ids.rows(impressions[C.VIDEO_ID])
-    durations = _column(videos, C.DURATION_S).cast(pl.Float64).fill_null(0.0).to_numpy()[rows]
-    watch = impressions[C.WATCH_TIME_S].fill_null(0.0).to_numpy()
+        nothing, never = np.empty(0, np.int64), np.empty(0, bool)
+        return _Impressions(nothing, nothing, never, never, np.zeros(len(user_ids) + 1, np.int64))
+    video = _rows(impressions[C.VIDEO_ID], videos[C.VIDEO_ID].to_list())
+    lengths = _column(videos, C.DURATION_S).cast(pl.Float64).fill_null(np.nan).to_numpy()[video.to_numpy()]
+    watch = impressions[C.WATCH_TIME_S].cast(pl.Float64).fill_null(np.nan).to_numpy()
     reached = impressions[C.REACHED].fill_null(False)
-    by_row = pl.DataFrame(
-        {
-            "user": user_ids.rows(impressions[C.USER_ID]),
-            "video": rows,
-            "time": _times(impressions[C.SHOWN_AT]),
-            C.REACHED: reached,
-            "watched": reached.to_numpy() & (watch >= WATCHED_SHARE * durations),
-        }
+    table = _by_user(impressions, user_ids, C.SHOWN_AT).with_columns(
+        item=video, reached=reached, watched=pl.Series(reached.to_numpy() & (watch >= WATCHED_SHARE * lengths))
     )
-    return by_row.filter(pl.col("video") >= 0)
+    known, offsets = _sorted_known(table, len(user_ids))
+    item, time, was_reached, watched = (known[name].to_numpy() for name in ("item", "time", "reached", "watched"))
+    return _Impressions(item, time, was_reached, watched, offsets)

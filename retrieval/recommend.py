@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from retrieval.errors import ConfigError
 from retrieval.feed import Feed
 from retrieval.log import Log, from_us, make_log, to_us
-from retrieval.snapshot import Snapshot
+from retrieval.snapshot import Snapshot, require_count
 from retrieval.systems import Audience, SystemConfig
 from retrieval.tables import Columns as C
 from retrieval.tables import Tables
@@ -39,7 +39,7 @@ def audience_of(log: Log, user_rows: NDArray[np.int64], at_us: int, config: Syst
 
 
 def recommend_user(
-    snapshot: Snapshot, log: Log, user_id: str, k: int, config: SystemConfig, at_us: int, where: Where
+    snapshot: Snapshot, log: Log, user_id: str, k: int, name: str, config: SystemConfig, at_us: int, where: Where
 ) -> Feed:
     """The feed of one user, with reasons; a user nobody knows gets the global vector's."""
     statistics = log.statistics(at_us)
@@ -50,7 +50,7 @@ def recommend_user(
         )
     else:
         audience = audience_of(log, np.array([row]), at_us, config)
-    (feed,) = snapshot.feeds(audience, k, config, where=where, statistics=statistics)
+    (feed,) = snapshot.feeds(audience, k, config, where=where, statistics=statistics, name=name)
     return feed
 
 
@@ -65,8 +65,9 @@ def recommend_all(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pl.DataFrame:
     """The rows of `recommendations.parquet` for every user of the log, in batches."""
+    k = min(require_count(k), max(1, len(snapshot.video_ids)))
     statistics = log.statistics(at_us)
-    eligible = snapshot.eligible(at_us, {**config.where, **where})
+    eligible = snapshot.eligible(at_us, config.where + where)
     system = snapshot.system(config, at_us, statistics)
     video_ids = snapshot.videos[C.VIDEO_ID]
     parts = []

@@ -76,7 +76,7 @@ class ColumnType:
 
 
 def _is_utc_time(dtype: pl.DataType) -> bool:
-    return isinstance(dtype, pl.Datetime) and dtype.time_zone == "UTC"
+    return isinstance(dtype, pl.Datetime) and dtype.time_zone in ("UTC", "Etc/UTC")
 
 
 def _is_text_list(dtype: pl.DataType) -> bool:
@@ -85,7 +85,10 @@ def _is_text_list(dtype: pl.DataType) -> bool:
 
 TEXT = ColumnType("text", lambda t: t == pl.String, None, "cast it with .cast(pl.String)")
 TIME = ColumnType(
-    "a UTC timestamp", _is_utc_time, pl.Datetime("us", "UTC"), "make it one with .dt.replace_time_zone('UTC')"
+    "a UTC timestamp",
+    _is_utc_time,
+    pl.Datetime("us", "UTC"),
+    "make it one with .cast(pl.Datetime('us')).dt.replace_time_zone('UTC')",
 )
 NUMBER = ColumnType("a number", lambda t: t.is_numeric(), pl.Float64, "cast it with .cast(pl.Float64)")
 WHOLE = ColumnType("a whole number", lambda t: t.is_integer(), pl.Int64, "cast it with .cast(pl.Int64)")
@@ -106,12 +109,13 @@ Known = Mapping[str, pl.Series]
 class Fault:
     """A fault of single rows: *reason* for people, *found* true on the rows that have it.
 
-    *needs* names the `Known` ids without which the fault cannot be looked for.
+    *needs* names the `Known` ids, *column* the optional column, without which the fault cannot be looked for.
     """
 
     reason: str
     found: Callable[[Known], pl.Expr]
     needs: str = ""
+    column: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,10 +133,14 @@ def _null(column: str) -> Fault:
     return Fault(f"{column} is null", lambda _: pl.col(column).is_null())
 
 
+def _is_negative(column: str) -> pl.Expr:
+    return (pl.col(column) < 0) | ~pl.col(column).is_finite()
+
+
 def _unknown(column: str, noun: str) -> Fault:
     return Fault(
         f"{column} names no {noun} of the catalogue",
-        lambda known: ~pl.col(column).is_in(known[column].implode()),
+        lambda known: ~pl.col(column).is_in(known[column].implode()).fill_null(False),
         needs=column,
     )
 
@@ -155,7 +163,10 @@ PRODUCTS = Schema(
         C.DESCRIPTION: TEXT, C.BRAND: TEXT, C.CATEGORY: TEXT, C.COLOR: TEXT, C.PRICE: NUMBER, C.IMAGE_URIS: TEXTS,
         C.AVAILABLE: FLAG, C.POPULARITY: NUMBER, C.LANGUAGE: TEXT, C.OFFERS: OFFERS_TYPE,
     },
-    faults=(_null(C.PRODUCT_ID),),
+    faults=(
+        _null(C.PRODUCT_ID),
+        Fault(f"{C.POPULARITY} is negative or not finite", lambda _: _is_negative(C.POPULARITY), column=C.POPULARITY),
+    ),
 )  # fmt: skip
 INTERACTIONS = Schema(
     "interactions",
@@ -164,8 +175,9 @@ INTERACTIONS = Schema(
     optional={C.EVENT_ID: TEXT, C.QUERY: TEXT, C.SESSION_ID: TEXT, C.MARKET: TEXT},
     faults=(
         _null(C.USER_ID),
+        _null(C.PRODUCT_ID),
         _null(C.OCCURRED_AT),
-        Fault(f"{C.EVENT} is none of {', '.join(EVENTS)}", lambda _: ~pl.col(C.EVENT).is_in(EVENTS)),
+        Fault(f"{C.EVENT} is none of {', '.join(EVENTS)}", lambda _: ~pl.col(C.EVENT).is_in(EVENTS).fill_null(False)),
         _unknown(C.PRODUCT_ID, "product"),
     ),
 )
@@ -182,10 +194,9 @@ IMPRESSIONS = Schema(
         C.SELECTION_PROPENSITY: NUMBER, C.EXAMINATION_PROPENSITY: NUMBER,
     },
     faults=(
-        _null(C.USER_ID),
-        _null(C.SHOWN_AT),
+        *map(_null, (C.FEED_ID, C.USER_ID, C.VIDEO_ID, C.POSITION, C.SHOWN_AT, C.REACHED)),
         Fault(f"{C.POSITION} is below 1", lambda _: pl.col(C.POSITION) < 1),
-        Fault(f"{C.WATCH_TIME_S} is negative", lambda _: pl.col(C.WATCH_TIME_S) < 0),
+        Fault(f"{C.WATCH_TIME_S} is negative or not finite", lambda _: _is_negative(C.WATCH_TIME_S)),
         Fault("reached without a watch time", lambda _: pl.col(C.REACHED) & pl.col(C.WATCH_TIME_S).is_null()),
         _unknown(C.VIDEO_ID, "video"),
     ),

@@ -16,12 +16,12 @@ from retrieval.feed import Feed, RankedVideo, Results, moments_of, ranked, reaso
 from retrieval.ids import IdMap
 from retrieval.index import default_index_kind
 from retrieval.index.protocol import Mask, Neighbours
-from retrieval.log import Statistics, make_events, to_us
+from retrieval.log import Statistics, from_us, make_events, to_us
 from retrieval.ragged import Ragged
-from retrieval.snapshot_files import CLIP_SPACE, F, Space, open_space, read_manifest, verify_files
+from retrieval.snapshot_files import AGAIN, CLIP_SPACE, F, Space, open_space, read_manifest, verify_files
 from retrieval.systems import Answer, Audience, System, SystemConfig, make_system
 from retrieval.tables import Columns as C
-from retrieval.where import Where, matching
+from retrieval.where import Where, matching, where_of
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Snapshot:
         *,
         at: datetime | None = None,
         system: SystemConfig | None = None,
-        where: Where | None = None,
+        where: Where | Mapping[str, str | Sequence[str]] = (),
         seen: Sequence[str] = (),
         user_id: str = "",
         market: str | None = None,
@@ -89,18 +89,20 @@ class Snapshot:
         """The *k* best videos for somebody with this *history* of the catalogue.
 
         Args:
-            at: the time of asking, by default that of the snapshot; later events and videos do not count.
+            at: the time of asking, by default that of the snapshot and not before it, since what was popular is
+                counted up to there; later events and videos do not count.
             where: filters beside those of *system*.
             seen: videos to leave out.
             market: whose global vector speaks when the history says nothing.
 
         Raises:
             UnknownItemError: *where* names no attribute.
+            ValueError: *k* is below 1, a time has no zone, *at* lies before the snapshot, or an event has no such kind.
         """
         config = system or SystemConfig()
-        at_us = to_us(at) if at else self.statistics.as_of_us
+        at_us = self._time_of_asking(at)
         audience, n_unknown = self._audience_of(history, config, at_us, seen, user_id, market)
-        (feed,) = self.feeds(audience, k, config, where=where)
+        (feed,) = self.feeds(audience, k, config, where=where_of(where))
         return replace(feed, unknown_products=n_unknown)
 
     def feeds(
@@ -109,24 +111,30 @@ class Snapshot:
         k: int,
         config: SystemConfig,
         *,
-        where: Where | None = None,
+        where: Where = (),
         statistics: Statistics | None = None,
+        name: str = "",
     ) -> list[Feed]:
-        """The feed of everybody in *audience*, with reasons."""
-        eligible = self.eligible(audience.at_us, {**config.where, **(where or {})})
+        """The feed of everybody in *audience*, with reasons; *name* is that of the system, by default its kind."""
+        eligible = self.eligible(audience.at_us, config.where + where)
+        k = min(require_count(k), max(1, len(self.video_ids)))
         answer = self.system(config, audience.at_us, statistics).rank(audience, k, eligible)
-        return [self._feed_of(audience, user, answer, config, eligible) for user in range(len(audience))]
+        feeds = [self._feed_of(audience, user, answer, config, eligible) for user in range(len(audience))]
+        return [replace(feed, system=name or feed.system) for feed in feeds]
 
-    def search(self, text: str, k: int = 10, *, where: Where | None = None) -> Results:
+    def search(self, text: str, k: int = 10, *, where: Where | Mapping[str, str | Sequence[str]] = ()) -> Results:
         """The *k* videos nearest to a text, each with its best moment.
 
         Raises:
             SnapshotError: the encoder at hand is not the one that built the snapshot.
+            UnknownItemError: there is no text, or *where* names no attribute.
         """
+        if not text.strip():
+            raise UnknownItemError("There is nothing to search for.", 'Name what you look for, such as "a red dress".')
         query = self.encoder().encode_texts([text])[0]
-        return self._results(query, k, where or {}, without=-1)
+        return self._results(query, k, where_of(where), without=-1)
 
-    def similar(self, video_id: str, k: int = 10, *, where: Where | None = None) -> Results:
+    def similar(self, video_id: str, k: int = 10, *, where: Where | Mapping[str, str | Sequence[str]] = ()) -> Results:
         """The *k* videos nearest to a video, without itself.
 
         Raises:
@@ -137,7 +145,7 @@ class Snapshot:
             raise UnknownItemError(
                 f"The snapshot {self.path} holds no video {video_id}.", "Check the id, or index the video first."
             )
-        return self._results(self.space.video_vectors[row].astype(np.float32), k, where or {}, without=row)
+        return self._results(self.space.video_vectors[row].astype(np.float32), k, where_of(where), without=row)
 
     def encoder(self) -> Encoder:
         """The encoder that built the snapshot, opened once.
@@ -152,11 +160,17 @@ class Snapshot:
             self._encoders[name] = encoder
         return self._encoders[name]
 
+    def _time_of_asking(self, at: datetime | None) -> int:
+        at_us = self.statistics.as_of_us if at is None else to_us(at)
+        if at_us < self.statistics.as_of_us:
+            raise ValueError(f"at is {at}, before the snapshot's own time {from_us(self.statistics.as_of_us)}")
+        return at_us
+
     def _results(self, query: NDArray[np.float32], k: int, where: Where, *, without: int) -> Results:
         eligible = self.eligible(np.iinfo(np.int64).max, where)
         if without >= 0:
             eligible[without] = False
-        found = self.space.index.search(query[None], k, eligible)
+        found = self.space.index.search(query[None], min(require_count(k), max(1, len(self.video_ids))), eligible)
         videos = self._ranked_with_moments(found, query)
         return Results(videos, len(videos), int(eligible.sum()), True, self.version)
 
@@ -180,12 +194,13 @@ class Snapshot:
             audience.user_ids[user],
             ranked(answer.neighbours, user, self.video_ids.ids, moments, reasons),
             returned=len(rows),
-            eligible=int(eligible.sum() - eligible[audience.seen[user]].sum()),
+            eligible=int(eligible.sum() - eligible[np.unique(audience.seen[user])].sum()),
             exact=True,
             system=config.kind.value,
             system_hash=config.hash,
             snapshot=self.version,
             known=len(events.product_rows) > 0,
+            personal=answer.vectors is not None,
         )
 
     def _audience_of(
@@ -198,8 +213,10 @@ class Snapshot:
         market: str | None,
     ) -> tuple[Audience, int]:
         """An audience of one, and how many events named products that the snapshot lacks."""
+        if unknown := {event.event for event in history} - set(config.event_weights):
+            raise ValueError(f"{min(unknown)} is none of the events {', '.join(config.event_weights)}")
         rows = self.product_ids.rows(event.product_id for event in history)
-        weights = [config.event_weights.get(event.event, 0.0) for event in history]
+        weights = [config.event_weights[event.event] for event in history]
         used = [
             (int(row), to_us(event.occurred_at), weight)
             for row, event, weight in zip(rows, history, weights, strict=True)
@@ -240,15 +257,24 @@ def open_snapshot(path: Path | str, *, index: str | None = None, verify: bool = 
     path = Path(path)
     manifest = read_manifest(path)
     if verify:
-        verify_files(path, manifest["files"])
-    as_of_us = to_us(datetime.fromisoformat(manifest["as_of"]))
+        verify_files(path, manifest.files)
     statistics = Statistics(
-        as_of_us,
+        to_us(manifest.as_of),
         np.load(path / F.VIDEO_POPULARITY),
         np.load(path / F.PRODUCT_POPULARITY),
-        tuple(manifest["markets"]),
+        manifest.markets,
     )
     kind = index or default_index_kind()
-    spaces = {name: open_space(path, name, about, kind) for name, about in manifest["spaces"].items()}
     videos, products = pl.read_parquet(path / F.VIDEOS), pl.read_parquet(path / F.PRODUCTS)
-    return Snapshot(path, manifest["version"], videos, products, statistics, spaces)
+    spaces = {name: open_space(path, name, about, kind) for name, about in manifest.spaces.items()}
+    for space in spaces.values():
+        if (len(space.video_vectors), len(space.product_vectors)) != (videos.height, products.height):
+            raise SnapshotError(f"{path} holds other numbers of vectors than of items.", AGAIN)
+    return Snapshot(path, manifest.version, videos, products, statistics, spaces)
+
+
+def require_count(k: int) -> int:
+    """*k*, if so many can be asked for."""
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    return k

@@ -16,6 +16,7 @@ from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, Statistics, full_weight
 from retrieval.ragged import Ints, Ragged
 from retrieval.snapshot_files import Space
 from retrieval.towers.user import global_vector, recency_weights, user_vectors
+from retrieval.where import Where
 
 DAY_S = 86_400.0
 
@@ -41,7 +42,7 @@ class SystemConfig:
     half_life_s: float = 7 * DAY_S
     event_weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_EVENT_WEIGHTS))
     max_events: int = 100
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    where: Where = ()
     seed: int = 0
 
     def __post_init__(self) -> None:

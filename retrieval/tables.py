@@ -20,6 +20,7 @@ from retrieval.schemas import Columns as Columns
 
 C = Columns
 MAX_REJECTED_SHARE = 0.05
+_ROW, _REASON = "__row", "__reason"  # names that no shop's own column has
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def load_table(path: Path, schema: Schema, known: Known | None = None) -> Table:
     good, rejected = _split_faulty(frame, schema, known or {})
     _refuse_too_many(rejected, frame.height, path)
     _refuse_duplicates(good, path, schema)
-    return Table(good.drop(C.ROW), rejected)
+    return Table(good.drop(_ROW), rejected)
 
 
 def load_tables(folder: Path) -> Tables:
@@ -119,7 +120,8 @@ def _check_structure(frame: pl.DataFrame, path: Path, schema: Schema) -> pl.Data
     for name, kind in present.items():
         _check_type(frame[name], kind, path)
     casts = {name: kind.cast for name, kind in present.items() if kind.cast is not None}
-    return frame.with_row_index(C.ROW).with_columns(pl.col(name).cast(cast) for name, cast in casts.items())
+    casted = frame.with_columns(pl.col(name).cast(cast, strict=False) for name, cast in casts.items())
+    return casted.with_row_index(_ROW)
 
 
 def _check_type(column: pl.Series, kind: ColumnType, path: Path) -> None:
@@ -132,14 +134,18 @@ def _check_type(column: pl.Series, kind: ColumnType, path: Path) -> None:
 
 def _split_faulty(frame: pl.DataFrame, schema: Schema, known: Known) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows without a fault, and (table, row, reason) of the others, the first fault found naming each."""
-    looked_for = [fault for fault in schema.faults if not fault.needs or fault.needs in known]
+    looked_for = [
+        fault
+        for fault in schema.faults
+        if (not fault.needs or fault.needs in known) and (not fault.column or fault.column in frame.columns)
+    ]
     if not looked_for:
         return frame, _rejected_rows(schema.name, [], [])
     reasons = [pl.when(fault.found(known)).then(pl.lit(fault.reason)) for fault in looked_for]
-    marked = frame.with_columns(pl.coalesce(reasons).alias("__reason"))
-    faulty = marked.filter(pl.col("__reason").is_not_null())
-    good = marked.filter(pl.col("__reason").is_null()).drop("__reason")
-    return good, _rejected_rows(schema.name, faulty[C.ROW].to_list(), faulty["__reason"].to_list())
+    marked = frame.with_columns(pl.coalesce(reasons).alias(_REASON))
+    faulty = marked.filter(pl.col(_REASON).is_not_null())
+    good = marked.filter(pl.col(_REASON).is_null()).drop(_REASON)
+    return good, _rejected_rows(schema.name, faulty[_ROW].to_list(), faulty[_REASON].to_list())
 
 
 def _rejected_rows(table: str, rows: list[int], reasons: list[str]) -> pl.DataFrame:
@@ -165,7 +171,7 @@ def _refuse_duplicates(frame: pl.DataFrame, path: Path, schema: Schema) -> None:
     if not again.is_empty():
         values = ", ".join(f"{name} {again[name][0]}" for name in schema.key)
         raise TableError(
-            f"{path}: {values} stands twice (again in row {again[C.ROW][0]}; {again.height} such rows).",
+            f"{path}: {values} stands twice (again in row {again[_ROW][0]}; {again.height} such rows).",
             f"Keep one row for each {' and '.join(schema.key)}.",
         )
 
@@ -179,9 +185,10 @@ def _drop_unknown_products(
     """
     if C.PRODUCT_IDS not in videos.columns:
         return videos, _rejected_rows(VIDEOS.name, [], [])
+    present = videos.with_columns(pl.col(C.PRODUCT_IDS).list.drop_nulls())
     known = pl.col(C.PRODUCT_IDS).list.eval(pl.element().filter(pl.element().is_in(product_ids.implode())))
-    mended = videos.with_columns(known)
-    lost = videos[C.PRODUCT_IDS].list.len().fill_null(0) != mended[C.PRODUCT_IDS].list.len().fill_null(0)
+    mended = present.with_columns(known)
+    lost = present[C.PRODUCT_IDS].list.len().fill_null(0) != mended[C.PRODUCT_IDS].list.len().fill_null(0)
     rows = lost.arg_true().to_list()
     dangling = _rejected_rows(
         VIDEOS.name, rows, ["product_ids names a product the catalogue lacks (taken out)"] * len(rows)

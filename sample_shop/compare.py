@@ -95,7 +95,7 @@ def make_setting(shop: Path, tables: Tables, snapshot: Snapshot) -> Setting:
     log = log_of(snapshot, tables, config)
     held_out = np.arange(1, len(log.users), 2)
     audience = audience_of(log, held_out, log.end_us, config)
-    return Setting(snapshot, log, audience, _true_interest(shop, snapshot, audience), snapshot.eligible(log.end_us, {}))
+    return Setting(snapshot, log, audience, _true_interest(shop, snapshot, audience), snapshot.eligible(log.end_us, ()))
 
 
 def rank_all(setting: Setting, k: int) -> dict[str, NDArray[np.int64]]:

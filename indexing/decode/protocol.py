@@ -24,7 +24,8 @@ class Frame:
 class DecodedVideo:
     """The frames of one video, in order. *width* and *height* are those of the upright picture in the file, in pixels.
 
-    *partial* is true where the file broke off before the last instant asked for.
+    *partial* is true where a part of the file up to the last instant asked for could not be decoded; the frame before
+    the gap then stands for it.
     """
 
     duration_s: float

@@ -34,12 +34,13 @@ def _read(av: Any, container: Any, n_frames: int, long_side: int) -> DecodedVide
     stream = container.streams.video[0]
     start_s, duration_s = _span(container, stream)
     targets = sample_times(duration_s, n_frames)
-    taken = list(_pick(av, container, stream, targets + start_s))
+    decoder = _Decoder(av, container, stream)
+    taken = list(_pick(decoder.frames(), targets + start_s))
     if not taken:
         raise UnreadableMediaError("no frame could be decoded")
     frames = tuple(Frame(max(0.0, frame.time - start_s), _pixels(frame, long_side)) for frame in taken)
     width, height = _upright_size(taken[0])
-    return DecodedVideo(duration_s, width, height, frames, partial=len(frames) < n_frames)
+    return DecodedVideo(duration_s, width, height, frames, partial=decoder.broken)
 
 
 def _span(container: Any, stream: Any) -> tuple[float, float]:
@@ -56,27 +57,43 @@ def _span(container: Any, stream: Any) -> tuple[float, float]:
     return float(start * stream.time_base), float((end - start) * stream.time_base)
 
 
-def _pick(av: Any, container: Any, stream: Any, targets_s: NDArray[np.float64]) -> Iterator[Any]:
-    """The frame on screen at each target: the last one that begins by then, or the first of all.
-
-    Where decoding breaks off, the targets after it are left out.
-    """
+def _pick(frames: Iterator[Any], targets_s: NDArray[np.float64]) -> Iterator[Any]:
+    """The frame on screen at each target: the last one that begins by then, or the first of all."""
     waiting = deque(targets_s)
     shown = None
-    try:
-        for frame in container.decode(stream):
-            if frame.time is None:
-                continue
-            while waiting and shown is not None and frame.time > waiting[0]:
-                waiting.popleft()
-                yield shown
-            if not waiting:
-                return
-            shown = frame
-    except av.FFmpegError:
-        return
+    for frame in frames:
+        while waiting and shown is not None and frame.time > waiting[0]:
+            waiting.popleft()
+            yield shown
+        if not waiting:
+            return
+        shown = frame
     if shown is not None:
         yield from (shown for _ in waiting)
+
+
+@dataclass
+class _Decoder:
+    """The frames of a stream in order; packets that cannot be decoded are passed over and make it *broken*."""
+
+    av: Any
+    container: Any
+    stream: Any
+    broken: bool = False
+
+    def frames(self) -> Iterator[Any]:
+        try:
+            for packet in self.container.demux(self.stream):
+                yield from (frame for frame in self._decoded(packet) if frame.time is not None)
+        except self.av.FFmpegError:  # the container itself breaks off
+            self.broken = True
+
+    def _decoded(self, packet: Any) -> list[Any]:
+        try:
+            return list(packet.decode())
+        except self.av.FFmpegError:
+            self.broken = True
+            return []
 
 
 def _pixels(frame: Any, long_side: int) -> NDArray[np.uint8]:

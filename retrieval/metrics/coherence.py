@@ -14,9 +14,12 @@ def mean_rows(values: Floats, lists: Ragged) -> NDArray[np.float64]:
     >>> mean_rows(np.array([[1.0], [3.0], [7.0]]), Ragged(np.array([0, 1]), np.array([0, 2, 2]))).tolist()
     [[2.0], [nan]]
     """
-    running = np.vstack([np.zeros((1, values.shape[1])), np.cumsum(np.asarray(values, np.float64)[lists.values], 0)])
-    lengths = np.where(lists.lengths > 0, lists.lengths, np.nan)
-    return (running[lists.offsets[1:]] - running[lists.offsets[:-1]]) / lengths[:, None]
+    means = np.full((len(lists), values.shape[1]), np.nan)
+    filled = lists.lengths > 0
+    if filled.any():
+        rows = np.asarray(values, np.float64)[lists.values]
+        means[filled] = np.add.reduceat(rows, lists.offsets[:-1][filled], axis=0) / lists.lengths[filled, None]
+    return means
 
 
 def visual_coherence(users: Floats, videos: Floats, rows: NDArray[np.int64]) -> NDArray[np.float64]:

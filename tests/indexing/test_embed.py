@@ -1,6 +1,7 @@
 """From a table's media to a store: vectors worked out by hand, and what becomes of files that cannot be read."""
 
 import io
+import json
 import os
 import signal
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from indexing.embed import EmbedOptions, embed_products, embed_videos
-from indexing.media import VideoTask
+from indexing.media import PhotosTask, VideoTask, read_task
 from indexing.store import S, open_store
 from retrieval.content import ContentEncoder
 from retrieval.errors import StoreError, TableError, UserFacingError
@@ -120,6 +121,36 @@ def test_unreadable_media_are_quarantined_with_reasons_and_the_rest_goes_on(fold
     ]  # fmt: skip
 
 
+def test_odd_photos_are_read_as_people_see_them_or_quarantined(folder):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16)[None].repeat(8, axis=0)
+    Image.fromarray(ramp).save(folder / "deep.png")
+    Image.fromarray(ramp.astype(np.float32)).save(folder / "float.tiff")
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(folder / "print.jpg")
+    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(folder / "clear.png")
+    names = ("deep.png", "float.tiff", "print.jpg", "clear.png")
+
+    read = [read_task(PhotosTask((str(folder / name),), "", 448)) for name in names]
+
+    deep, _, printed, clear = (item.pictures[0].pixels.mean(axis=(0, 1)) if item.pictures else None for item in read)
+    np.testing.assert_allclose(deep, [127.5] * 3, atol=2)
+    assert read[1].failures[0][1] == "its pixels are floating-point numbers"
+    np.testing.assert_allclose(printed, [255, 0, 0], atol=12)
+    np.testing.assert_allclose(clear, [255] * 3)
+
+
+@pytest.mark.parametrize("task", [VideoTask("x" * 3000, 4, 448), PhotosTask(("x" * 3000,), "", 448)])
+def test_a_path_that_no_file_can_have_is_a_reason_not_the_end(task):
+    assert "File name too long" in read_task(task).failures[0][1]
+
+
+def test_whatever_a_decoder_raises_is_a_reason_not_the_end():
+    class Odd(VideoTask):
+        def read(self, reader=None):
+            raise NotImplementedError("a codec of the future")
+
+    assert read_task(Odd("clip.mp4", 4, 448)).failures == (("clip.mp4", "NotImplementedError: a codec of the future"),)
+
+
 def test_a_store_of_nothing_but_quarantined_items_is_refused_when_opened(folder, tmp_path):
     shop.videos_frame().with_columns(pl.lit("clips/none.mp4").alias(C.URI)).write_parquet(folder / "none.parquet")
     embed_videos(folder / "none.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
@@ -199,6 +230,16 @@ def test_a_damaged_store_is_refused(folder, tmp_path):
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
 
     with pytest.raises(StoreError, match="differs from the manifest"):
+        open_store(tmp_path / "store", "videos")
+
+
+@pytest.mark.parametrize("change", [{"shards": []}, {"shards": 3}, {"dim": 7}, {"n_items": 9}, {"format": 0}])
+def test_a_store_whose_manifest_was_changed_is_refused(folder, tmp_path, change):
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), FEW)
+    manifest = tmp_path / "store/manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **change}))
+
+    with pytest.raises(StoreError):
         open_store(tmp_path / "store", "videos")
 
 

@@ -8,13 +8,14 @@ import pytest
 
 from indexing.embed import EmbedOptions, embed_products, embed_videos
 from indexing.publish import build_snapshot
-from retrieval.errors import SnapshotError, StoreError, UnknownItemError
+from retrieval.errors import SnapshotError, StoreError, UnknownItemError, UserFacingError
 from retrieval.log import to_us
 from retrieval.recommend import log_of, recommend_all, recommend_user
 from retrieval.snapshot import HistoryEvent, open_snapshot
 from retrieval.systems import SystemConfig, SystemKind
 from retrieval.tables import Columns as C
 from retrieval.tables import load_tables
+from retrieval.where import where_of
 from tests import shop
 from tests.encoders import MeanColourEncoder
 
@@ -44,7 +45,7 @@ def ids(answer):
 def test_a_history_finds_the_videos_of_its_colours(snapshot):
     history = [HistoryEvent("p-blue", shop.at(10)), HistoryEvent("p-green", shop.at(10 - 7 * 24))]
 
-    feed = snapshot.feed(history, k=4, at=shop.at(20))
+    feed = snapshot.feed(history, k=4)
 
     # Green is one half-life older than blue: it counts half. White holds some of every colour.
     assert ids(feed) == ["v-blue", "v-white", "v-green", "v-red"]
@@ -58,7 +59,7 @@ def test_all_shares_of_a_video_add_to_its_score_and_the_largest_comes_first(snap
         HistoryEvent("p-blue", shop.at(1)),
     ]
 
-    best = snapshot.feed(history, k=1, at=shop.at(20)).videos[0]
+    best = snapshot.feed(history, k=1).videos[0]
 
     assert [reason.product_id for reason in best.reasons] == ["p-blue", "p-green"]
     assert sum(reason.share for reason in best.reasons) == pytest.approx(best.score, abs=1e-4)
@@ -66,17 +67,17 @@ def test_all_shares_of_a_video_add_to_its_score_and_the_largest_comes_first(snap
 
 def test_the_moment_is_that_of_a_frame(snapshot):
     # Two frames of a clip of 2 s: at 0.5 and 1.5 s.
-    assert snapshot.feed([HistoryEvent("p-red", shop.at(1))], k=1, at=shop.at(20)).videos[0].moment_s in (0.5, 1.5)
+    assert snapshot.feed([HistoryEvent("p-red", shop.at(1))], k=1).videos[0].moment_s in (0.5, 1.5)
 
 
 def test_events_of_unknown_products_and_of_the_future_do_not_count(snapshot):
     history = [
         HistoryEvent("p-red", shop.at(1)),
         HistoryEvent("gone", shop.at(2)),
-        HistoryEvent("p-blue", shop.at(20)),
+        HistoryEvent("p-blue", shop.at(30)),
     ]
 
-    feed = snapshot.feed(history, k=1, at=shop.at(20))
+    feed = snapshot.feed(history, k=1, at=shop.at(30))
 
     assert ids(feed) == ["v-red"]
     assert feed.unknown_products == 1
@@ -95,9 +96,38 @@ def test_nobody_knows_this_user_so_the_global_vector_answers(snapshot):
 def test_filters_seen_videos_and_time_limit_the_list(snapshot):
     history = [HistoryEvent("p-red", shop.at(0.1))]
 
-    assert ids(snapshot.feed(history, 9, where={"markets": ("de",)}, at=shop.at(9))) == ["v-red", "v-green"]
-    assert "v-red" not in ids(snapshot.feed(history, 9, seen=["v-red", "unknown"], at=shop.at(9)))
-    assert ids(snapshot.feed(history, 9, at=shop.at(0.5))) == ["v-red"]
+    assert ids(snapshot.feed(history, 9, where={"markets": "DE"})) == ["v-red", "v-green"]
+    assert ids(snapshot.feed(history, 9, where={"markets": ("de", "pl"), "video_id": "v-white"})) == ["v-white"]
+    assert "v-red" not in ids(snapshot.feed(history, 9, seen=["v-red", "v-red", "unknown"]))
+    assert snapshot.feed(history, 9, seen=["v-red", "v-red"]).eligible == 3
+
+
+def test_a_system_s_own_filters_hold_beside_those_of_the_request(snapshot):
+    german = SystemConfig(where=where_of({"markets": "de"}))
+
+    assert ids(snapshot.feed([], 9, system=german, where={"markets": "fr"})) == ["v-red"]
+
+
+def test_what_is_not_yet_published_is_not_recommended(built, snapshot):
+    log = log_of(snapshot, load_tables(built / "shop"), SystemConfig())
+
+    feed = recommend_user(snapshot, log, "ann", 9, "multimodal", SystemConfig(), to_us(shop.at(1.5)), ())
+
+    assert sorted(ids(feed)) == ["v-green", "v-red"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"k": 0}, "k must be at least 1"),
+        ({"at": shop.at(1)}, "before the snapshot's own time"),
+        ({"at": shop.at(99).replace(tzinfo=None)}, "has no time zone"),
+        ({"history": [HistoryEvent("p-red", shop.at(1), "clicked")]}, "clicked is none of the events"),
+    ],
+)
+def test_wrong_arguments_are_refused(snapshot, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        snapshot.feed(**{"history": [], **arguments})
 
 
 def test_k_beyond_the_catalogue_gives_the_catalogue(snapshot):
@@ -106,7 +136,7 @@ def test_k_beyond_the_catalogue_gives_the_catalogue(snapshot):
 
 def test_an_unknown_filter_is_refused_with_the_known_ones(snapshot):
     with pytest.raises(UnknownItemError, match=r"no attribute mood[\s\S]*markets"):
-        snapshot.feed([], where={"mood": ("calm",)})
+        snapshot.feed([], where={"mood": "calm"})
 
 
 def test_similar_leaves_out_the_video_itself(snapshot):
@@ -127,7 +157,7 @@ def test_recency_and_popularity_answer_from_the_tables(built, snapshot):
     log = log_of(snapshot, tables, SystemConfig())
 
     def top(kind, user):
-        return ids(recommend_user(snapshot, log, user, 2, SystemConfig(kind=kind), log.end_us, {}))
+        return ids(recommend_user(snapshot, log, user, 2, kind, SystemConfig(kind=kind), log.end_us, ()))
 
     assert top(SystemKind.RECENCY, "nobody") == ["v-white", "v-blue"]
     assert top(SystemKind.POPULARITY, "nobody") == ["v-red", "v-green"]
@@ -138,28 +168,38 @@ def test_recency_and_popularity_answer_from_the_tables(built, snapshot):
 def test_the_table_of_everybody_holds_what_each_one_gets(built, snapshot):
     log = log_of(snapshot, load_tables(built / "shop"), SystemConfig())
 
-    table = recommend_all(snapshot, log, 3, "mine", SystemConfig(), log.end_us, {})
+    table = recommend_all(snapshot, log, 3, "mine", SystemConfig(), log.end_us, ())
 
     assert table.columns == ["system", "user_id", "video_id", "rank", "score", "recommended_at", "snapshot"]
     for user in ("ann", "bob"):
-        one = recommend_user(snapshot, log, user, 3, SystemConfig(), log.end_us, {})
+        one = recommend_user(snapshot, log, user, 3, "mine", SystemConfig(), log.end_us, ())
         rows = table.filter(pl.col(C.USER_ID) == user)
+        assert one.system == "mine"
         assert rows[C.VIDEO_ID].to_list() == ids(one)
         np.testing.assert_allclose(rows[C.SCORE].to_numpy(), [video.score for video in one.videos], rtol=1e-5)
 
 
 def test_a_future_event_changes_no_recommendation_made_before_it(built, snapshot, tmp_path):
     later = shop.write_tables(tmp_path / "later")
-    extra = shop.interactions_frame().with_columns(pl.lit(shop.at(40)).alias(C.OCCURRED_AT))
+    # Among the later events are the first of a market of its own, where Zed, of whom nothing is known, lives.
+    extra = shop.interactions_frame().with_columns(
+        pl.lit(shop.at(40)).alias(C.OCCURRED_AT), pl.lit("pl").alias(C.MARKET)
+    )
+    for folder in (built / "shop", later):
+        users = pl.DataFrame({C.USER_ID: ["ann", "bob", "zed"], C.MARKET: ["de", "fr", "pl"]})
+        users.write_parquet(folder / "users.parquet")
     pl.concat([shop.interactions_frame(), extra]).write_parquet(later / "interactions.parquet")
     time_us = to_us(shop.at(30))
 
     def table(folder):
         log = log_of(snapshot, load_tables(folder), SystemConfig())
-        return [recommend_all(snapshot, log, 4, kind, SystemConfig(kind=kind), time_us, {}) for kind in SystemKind]
+        return [recommend_all(snapshot, log, 4, kind, SystemConfig(kind=kind), time_us, ()) for kind in SystemKind]
 
-    for before, after in zip(table(built / "shop"), table(later), strict=True):
-        assert before.equals(after)
+    before, after = table(built / "shop"), table(later)
+    (built / "shop/users.parquet").unlink()
+
+    assert all(one.equals(other) for one, other in zip(before, after, strict=True))
+    assert before[-1].filter(pl.col(C.USER_ID) == "zed").height == 4
 
 
 def test_stores_of_two_encoders_are_refused(built, tmp_path):
@@ -188,7 +228,7 @@ def test_the_order_of_a_table_does_not_mix_up_its_vectors(built, tmp_path):
     shop.products_frame().reverse().write_parquet(tables / "products.parquet")
     build_snapshot(built / "videos", built / "products", tables, tmp_path / "snapshot")
 
-    feed = open_snapshot(tmp_path / "snapshot").feed([HistoryEvent("p-green", shop.at(1))], k=1, at=shop.at(20))
+    feed = open_snapshot(tmp_path / "snapshot").feed([HistoryEvent("p-green", shop.at(1))], k=1)
 
     assert ids(feed) == ["v-green"]
     assert feed.videos[0].reasons[0].product_id == "p-green"
@@ -223,8 +263,51 @@ def test_another_format_is_refused(built, tmp_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
 
-    with pytest.raises(SnapshotError, match="has format 99"):
+    with pytest.raises(SnapshotError, match="of format 99"):
         open_snapshot(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": {}}, {"files": None}, {"spaces": {}}, {"spaces": []}, {"version": "hello"}, {"as_of": "soon"},
+        {"markets": ["xx"]}, {"kind": "videos"},
+    ],
+)  # fmt: skip
+def test_a_manifest_that_was_tampered_with_is_refused(built, tmp_path, change):
+    folder = copied(built, tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, **change}))
+
+    with pytest.raises(SnapshotError, match=r"is damaged|not a snapshot"):
+        open_snapshot(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "not json"])
+def test_a_manifest_that_is_none_is_refused(built, tmp_path, text):
+    folder = copied(built, tmp_path)
+    (folder / "manifest.json").write_text(text)
+
+    with pytest.raises(SnapshotError, match=r"is damaged|not a snapshot"):
+        open_snapshot(folder)
+
+
+def test_overwrite_never_eats_the_tables_or_a_store(built, tmp_path):
+    tables = shop.write_tables(tmp_path / "tables")
+
+    with pytest.raises(UserFacingError, match="something else than snapshot"):
+        build_snapshot(built / "videos", built / "products", tables, tables, overwrite=True)
+    with pytest.raises(UserFacingError, match="something else than snapshot"):
+        build_snapshot(built / "videos", built / "products", tables, built / "videos", overwrite=True)
+
+    assert (tables / "videos.parquet").exists()
+    assert (built / "videos/manifest.json").exists()
+
+
+def test_what_is_popular_is_counted_up_to_the_time_asked_for_even_when_that_is_the_first(built, tmp_path):
+    build_snapshot(built / "videos", built / "products", built / "shop", tmp_path / "snapshot", at_us=0)
+
+    assert open_snapshot(tmp_path / "snapshot").statistics.as_of_us == 0
 
 
 def test_a_folder_that_is_no_snapshot_is_refused(tmp_path):

@@ -91,6 +91,14 @@ def test_a_rotation_flag_turns_the_picture_upright():
     assert height > width
 
 
+def test_a_bad_packet_costs_its_own_frames_only():
+    # One of its 50 frames cannot be decoded: it lies in the fifth of eight parts.
+    video = PyAvReader().read(decoder_file("decord/corrupted.mp4"), 8, 448)
+
+    assert len(video.frames) == 8
+    assert video.partial
+
+
 def test_times_count_from_the_first_frame_where_the_file_starts_late():
     late = decoder_file("torchcodec/test_non_zero_start.mp4")
 

@@ -194,6 +194,8 @@ def test_embed_ends_with_its_own_code_when_files_were_quarantined(lookreel, buil
             "holds no open_clip_config.json",
         ),
         (["demo", "--out", "taken"], "exists and no demo made it"),
+        (["demo", "--out", "taken/thesis.txt"], "exists and no demo made it"),
+        (["embed", "videos", "x.parquet", "--out", "s", "--device", "banana"], "There is no device banana here"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_sentence_with_the_cure(lookreel, tmp_path, args, words):
@@ -207,6 +209,48 @@ def test_what_cannot_be_done_is_said_in_one_sentence_with_the_cure(lookreel, tmp
     assert in_one_sentence(error)
     assert out == ""
     assert {path.name for path in tmp_path.iterdir()} == {"taken"}
+
+
+def test_titles_are_printed_as_they_are(lookreel, built, tmp_path):
+    folder = shop.write_tables(tmp_path / "shop")
+    videos = shop.videos_frame().with_columns(pl.lit("[red]Sale[/b] today").alias(C.TITLE))
+    videos.write_parquet(folder / "videos.parquet")
+    lookreel(
+        "index",
+        "build",
+        "--videos",
+        built / "videos",
+        "--products",
+        built / "products",
+        "--tables",
+        folder,
+        "--out",
+        "s",
+    )
+
+    code, out, _ = lookreel("similar", "v-red", "--snapshot", "s", "-k", 1)
+
+    assert code == 0
+    assert "[red]Sale[/b] today" in out
+
+
+def test_a_place_that_cannot_be_written_is_said_in_words(lookreel, built, tmp_path):
+    (tmp_path / "file").write_text("x")
+    args = ("recommend", "--all", "--snapshot", built / "snapshot", "--tables", built / "shop")
+
+    inside_a_file, _, error = lookreel(*args, "--out", "file/recommendations.parquet")
+    a_folder, _, other = lookreel(*args, "--out", tmp_path)
+
+    assert (inside_a_file, a_folder) == (2, 2)
+    assert "Check the path" in error
+    assert "Check the path" in other
+
+
+def test_nothing_to_search_for_is_refused(lookreel, built):
+    code, _, error = lookreel("search", " ", "--snapshot", built / "snapshot")
+
+    assert code == 2
+    assert "There is nothing to search for" in error
 
 
 def test_an_unknown_filter_and_an_unknown_video_are_named(lookreel, built):

@@ -31,7 +31,7 @@ def test_it_leaves_a_picture_a_report_and_a_snapshot(demo):
     with Image.open(demo.places.sheet) as sheet:
         assert sheet.width > 800
         assert sheet.height > 500
-    report = json.loads((demo.places.root / "demo.json").read_text())
+    report = json.loads((demo.places.root / "manifest.json").read_text())
     assert report["options"]["seed"] == 5
     assert len(open_snapshot(demo.places.snapshot).video_ids) == 24
 

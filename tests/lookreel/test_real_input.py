@@ -6,8 +6,8 @@ import subprocess
 import polars as pl
 import pytest
 
-from benchmarks.people_ccby import chance, precision_at_1
-from benchmarks.real_media import outfit_groups, write_tables
+from benchmarks.people_ccby import chance, outfit_groups, precision_at_1
+from examples.real_media import write_tables
 from indexing.store import open_store
 from retrieval.tables import Columns as C
 from tests.data import DATA, LOOKREEL, data_folder

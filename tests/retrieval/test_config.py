@@ -4,6 +4,7 @@ import pytest
 
 from retrieval.config import default_toml, load_config
 from retrieval.errors import ConfigError
+from retrieval.where import Filter
 
 
 def config_of(tmp_path, text):
@@ -40,7 +41,7 @@ def test_a_system_holds_its_choices_and_changes_its_hash(tmp_path):
 
     system = config.system("de")
 
-    assert system.where == {"markets": ("de",)}
+    assert system.where == (Filter("markets", ("de",)),)
     assert system.event_weights["purchase"] == 2.0
     assert system.event_weights["view"] == 1.0
     assert system.hash != config.system("multimodal").hash
@@ -56,6 +57,8 @@ def test_a_system_holds_its_choices_and_changes_its_hash(tmp_path):
         ("[embed\n", "is not TOML"),
         ('[systems.x]\nkind = "psychic"\n', "not one of random, recency"),
         ('[systems.x]\nhalf_life = "soon"\n', "not a span such as 3d"),
+        ("[systems.x]\nevent_weights = { view = inf }\n", "a finite number of at least 0"),
+        ("[embed]\nphoto_weight = 0\ntext_weight = 0\n", "are both 0"),
         ("[systems.x]\nmood = 1\n", "unknown option mood"),
         ("[systems.x]\nevent_weights = { teleport = 1 }\n", "a table of weights of shown"),
     ],

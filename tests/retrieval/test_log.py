@@ -76,6 +76,39 @@ def test_videos_are_popular_by_half_watches():
     assert log.statistics(log.end_us).video_popularity.tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
+def test_a_video_seen_twice_counts_once():
+    again = shop.impressions_frame().with_columns(pl.col(C.FEED_ID) + "-again")
+    log = log_of(impressions=pl.concat([shop.impressions_frame(), again]))
+
+    assert log.seen(rows_of(log, "ann"), log.end_us)[0].tolist() == [0]
+
+
+def test_a_video_of_unknown_length_is_never_counted_as_watched():
+    log = make_log(
+        shop.interactions_frame(), shop.impressions_frame(), None,
+        videos=shop.videos_frame().drop(C.DURATION_S), products=shop.products_frame(),
+    )  # fmt: skip
+
+    # So nothing was watched, and the products speak: one event each of red, green and blue.
+    assert log.statistics(log.end_us).video_popularity.tolist() == [1.0, 1.0, 1.0, 0.0]
+
+
+def test_a_market_without_events_is_as_the_whole():
+    statistics = log_of().statistics(to_us(shop.at(11)))
+
+    # By then Ann (de) had looked at red and nobody in fr at anything.
+    assert statistics.product_popularity.tolist() == [[1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_the_log_ends_with_its_last_row_even_of_an_unknown_product():
+    log = make_log(
+        shop.interactions_frame(), None, None,
+        videos=shop.videos_frame(), products=shop.products_frame().filter(pl.col(C.PRODUCT_ID) == "p-red"),
+    )  # fmt: skip
+
+    assert log.end_us == to_us(shop.at(22)) + 1
+
+
 def test_before_any_watch_videos_are_as_popular_as_their_products():
     log = log_of(impressions=shop.impressions_frame())
 

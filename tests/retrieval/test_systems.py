@@ -16,6 +16,7 @@ from retrieval.systems import (
     drop_seen,
     event_weights,
 )
+from retrieval.where import Filter
 
 HOUR_US = 3_600_000_000
 NOTHING_SEEN = Ragged(np.empty(0, np.int64), np.zeros(3, np.int64))
@@ -101,6 +102,8 @@ def test_drop_seen_keeps_the_order_and_pads():
     assert np.isneginf(kept.scores[0, 2])
 
 
-@pytest.mark.parametrize("change", [{"half_life_s": 1.0}, {"seed": 1}, {"max_events": 5}, {"where": {"a": ("b",)}}])
+@pytest.mark.parametrize(
+    "change", [{"half_life_s": 1.0}, {"seed": 1}, {"max_events": 5}, {"where": (Filter("a", ("b",)),)}]
+)
 def test_every_choice_changes_the_hash(change):
     assert SystemConfig(**change).hash != SystemConfig().hash

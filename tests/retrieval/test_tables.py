@@ -134,6 +134,43 @@ def test_null_times_and_unknown_events_are_set_aside(folder):
     assert rejected[C.REASON][1].startswith("event is none of shown, view")
 
 
+@pytest.mark.parametrize("column", [C.USER_ID, C.PRODUCT_ID, C.EVENT, C.OCCURRED_AT])
+def test_nulls_where_a_value_must_be_are_found(folder, column):
+    shop.interactions_frame().with_columns(pl.lit(None).alias(column)).write_parquet(folder / "interactions.parquet")
+
+    with pytest.raises(TableError, match=r"4 of 4 rows \(100%\) cannot be used"):
+        load_tables(folder)
+
+
+@pytest.mark.parametrize("column", [C.VIDEO_ID, C.POSITION, C.REACHED, C.FEED_ID])
+def test_nulls_in_impressions_are_found(folder, column):
+    shop.impressions_frame().with_columns(pl.lit(None).alias(column)).write_parquet(folder / "impressions.parquet")
+
+    with pytest.raises(TableError, match=f"because {column} is null"):
+        load_tables(folder)
+
+
+@pytest.mark.parametrize("value", [-1.0, float("inf"), float("nan")])
+def test_a_popularity_that_is_no_count_is_refused(folder, value):
+    shop.products_frame().with_columns(popularity=pl.lit(value)).write_parquet(folder / "products.parquet")
+
+    with pytest.raises(TableError, match="popularity is negative or not finite"):
+        load_tables(folder)
+
+
+def test_a_shop_may_have_a_column_called_row(folder):
+    shop.videos_frame().with_columns(row=pl.lit("front")).write_parquet(folder / "videos.parquet")
+
+    assert load_tables(folder).videos["row"].to_list() == ["front"] * 4
+
+
+def test_times_of_a_zone_that_is_utc_by_another_name_are_read(folder):
+    frame = shop.videos_frame().with_columns(pl.col(C.PUBLISHED_AT).dt.convert_time_zone("Etc/UTC"))
+    frame.write_parquet(folder / "videos.parquet")
+
+    assert load_tables(folder).videos[C.PUBLISHED_AT][1] == shop.at(1)
+
+
 def test_a_video_keeps_its_row_when_one_of_its_products_is_unknown(folder):
     videos = pl.concat([shop.videos_frame().with_columns(pl.col(C.VIDEO_ID) + f"-{copy}") for copy in range(10)])
     ids = videos[C.PRODUCT_IDS].to_list()
@@ -152,7 +189,7 @@ def test_negative_watch_times_and_unknown_videos_are_refused_above_five_percent(
         folder / "impressions.parquet"
     )
 
-    with pytest.raises(TableError, match="watch_time_s is negative"):
+    with pytest.raises(TableError, match="watch_time_s is negative or not finite"):
         load_tables(folder)
 
 

@@ -1,12 +1,12 @@
 """Tables over material that nobody here made: filmed clips as videos, photographed clothes as products.
 
-`python -m benchmarks.real_media DATA OUT` writes videos.parquet, products.parquet and interactions.parquet for the
+`python examples/real_media.py DATA OUT` writes videos.parquet, products.parquet and interactions.parquet for the
 folders `people_ccby` and `clothing_cc0` of DATA. The shoppers are made up, one for each kind of garment, who looked
-at photos of that kind; everything else is as it was found.
+at photos of that kind; everything else is as it was found. A shop's own export looks much like this.
 """
 
+import argparse
 import csv
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,17 +15,6 @@ import polars as pl
 from retrieval.tables import Columns as C
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file by its header."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def outfit_groups(data: Path) -> dict[str, str]:
-    """Which outfit each clip of `people_ccby` shows, by the clip's name."""
-    return {row["clip"].removesuffix(".mp4"): row["outfit_group"] for row in read_csv(data / "people_ccby/outfits.csv")}
 
 
 def write_tables(data: Path, out: Path, photos_of_each_kind: int = 20) -> None:
@@ -51,7 +40,8 @@ def _videos(data: Path) -> pl.DataFrame:
 
 def _products(data: Path, of_each_kind: int) -> pl.DataFrame:
     """Photos of the validation split. The title is the kind alone, as a lazy catalogue would have it."""
-    rows = [row for row in read_csv(data / "clothing_cc0/photos.csv") if row["split"] == "validation"]
+    with (data / "clothing_cc0/photos.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "validation"]
     frame = pl.DataFrame(rows).group_by("label", maintain_order=True).head(of_each_kind)
     paths = [(data / "clothing_cc0" / path).resolve() for path in frame["path"]]
     return pl.DataFrame(
@@ -75,4 +65,9 @@ def _interactions(products: pl.DataFrame) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
-    write_tables(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description="Tables over real clips and photos.")
+    parser.add_argument("data", type=Path, help="holds people_ccby/ and clothing_cc0/")
+    parser.add_argument("out", type=Path, help="where the tables go")
+    given = parser.parse_args()
+    write_tables(given.data, given.out)
+    print(f"Next: lookreel tables check {given.out}")
