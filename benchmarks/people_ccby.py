@@ -34,7 +34,7 @@ def precision_at_1(vectors: NDArray[np.floating], groups: Sequence[str]) -> NDAr
     np.fill_diagonal(scores, -np.inf)
     same = np.equal.outer(np.array(groups), np.array(groups))
     hits = same[np.arange(len(groups)), scores.argmax(axis=1)]
-    return hits[same.sum(axis=1) > 1].astype(np.float64)
+    return np.asarray(hits[same.sum(axis=1) > 1], np.float64)
 
 
 def chance(groups: Sequence[str]) -> float:

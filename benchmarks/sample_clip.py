@@ -33,7 +33,7 @@ def measure(quick: bool) -> list[Figure]:
 
 
 def _accuracies(encoder: Encoder, n_shop: int) -> list[Figure]:
-    known = evaluate(encoder, PHOTOS, n_shop)  # type: ignore[arg-type]  # sequences and lists
+    known = evaluate(encoder, PHOTOS, n_shop)
     real, drawn = f"{known.n_photos} CC0 validation photos", f"{known.n_shop} held-out product photos"
     queries = f"{known.n_queries} colour + kind queries over {known.n_shop} product photos"
     return [
