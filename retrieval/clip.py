@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 BATCH = 64
+
+# OpenMP's threads spin while they wait. Beside the processes that decode, on as many cores, that took embedding of 120
+# clips from 7.9 to 13.4 s. It is read when torch is first imported, so it stands above that.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class OpenClipEncoder:
