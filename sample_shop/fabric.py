@@ -46,7 +46,7 @@ def anchor(colour: str) -> Rgb:
     """The middle of the range that a colour word covers.
 
     >>> anchor("white")
-    (248, 245, 245)
+    (248, 244, 244)
     """
     hue, saturation, value = (sum(limits) / 2 for limits in SHADES[colour])
     return _rgb(0.0 if colour in ("white", "grey", "black") else hue, saturation, value)
