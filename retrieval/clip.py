@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 BATCH = 64
+BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")  # instructions, as torch names them
 
 # OpenMP's threads spin while they wait. Beside the processes that decode, on as many cores, that took embedding of 120
 # clips from 7.9 to 13.4 s. It is read when torch is first imported, so it stands above that.
@@ -24,21 +25,27 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class OpenClipEncoder:
-    """An open_clip model in evaluation mode on one device."""
+    """An open_clip model in evaluation mode on one device.
+
+    Images are encoded in bfloat16 where the processor has instructions for it (nearly twice as fast; the vectors agree to
+    a cosine of 0.998), texts and all sums in float32.
+    """
 
     encodes_text = True
 
-    def __init__(self, name: str, model: Any, preprocess: Any, tokenizer: Any, device: str) -> None:
+    def __init__(self, name: str, model: Any, preprocess: Any, tokenizer: Any, device: str, *, bfloat16: bool) -> None:
         self._torch = import_extra("torch", "embed")
         self.name = name
         self._model, self._preprocess, self._tokenizer = model, preprocess, tokenizer
         self._device = device
+        self._bfloat16 = bfloat16
         self.fingerprint = _fingerprint(model, preprocess)
         self.dim = int(self.encode_texts(["a"]).shape[1])
 
     def encode_images(self, images: "Sequence[Image]") -> Vectors:
         """Unit vectors `(len(images), dim)` of RGB images."""
-        return self._in_batches(images, self._stack, self._model.encode_image)
+        with self._torch.autocast(self._device.partition(":")[0], self._torch.bfloat16, enabled=self._bfloat16):
+            return self._in_batches(images, self._stack, self._model.encode_image)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors `(len(texts), dim)`; text beyond the model's context is cut."""
@@ -53,14 +60,18 @@ class OpenClipEncoder:
             return np.empty((0, self.dim), np.float32)
         with self._torch.inference_mode():
             parts = [
-                encode(prepare(items[start : start + BATCH]).to(self._device), normalize=True).float().cpu().numpy()
+                encode(prepare(items[start : start + BATCH]).to(self._device)).float().cpu().numpy()
                 for start in range(0, len(items), BATCH)
             ]
-        return np.concatenate(parts)
+        vectors = np.concatenate(parts)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
 
 
-def open_clip_encoder(name: str, device: str = "auto") -> OpenClipEncoder:
+def open_clip_encoder(name: str, device: str = "auto", *, bfloat16: bool | None = None) -> OpenClipEncoder:
     """Return the open_clip model *name* as an encoder; see `retrieval.encoder.open_encoder` for names.
+
+    Args:
+        bfloat16: how images are encoded, by default as suits the device.
 
     Raises:
         ModelError: no such model, or its files cannot be had.
@@ -80,7 +91,20 @@ def open_clip_encoder(name: str, device: str = "auto") -> OpenClipEncoder:
             "Check the name; where there is no network, copy the model's folder here and name it local-dir:FOLDER.",
         ) from error
     model = model.eval().to(memory_format=torch.channels_last)
-    return OpenClipEncoder(name, model, preprocess, tokenizer, device)
+    half = has_bfloat16(torch, device) if bfloat16 is None else bfloat16
+    return OpenClipEncoder(name, model, preprocess, tokenizer, device, bfloat16=half)
+
+
+def has_bfloat16(torch: Any, device: str) -> bool:
+    """Whether *device* computes in bfloat16 faster than in float32."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported())
+    return device == "cpu" and any(map(_capabilities(torch).get, BFLOAT16))
+
+
+def _capabilities(torch: Any) -> Mapping[str, Any]:
+    """What the processor can do, by name; nothing is known before torch 2.15."""
+    return getattr(torch.cpu, "get_capabilities", dict)()
 
 
 def _model_and_tag(name: str, open_clip: Any) -> tuple[str, str | None]:
