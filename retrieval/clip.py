@@ -27,8 +27,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 class OpenClipEncoder:
     """An open_clip model in evaluation mode on one device.
 
-    Images are encoded in bfloat16 where the processor has instructions for it (nearly twice as fast; the vectors agree to
-    a cosine of 0.998), texts and all sums in float32.
+    Images are encoded in bfloat16 where the processor has instructions for it: nearly twice as fast, and the vectors
+    agree to a cosine of 0.998. Texts are encoded in float32.
     """
 
     encodes_text = True
