@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import av
+import numpy as np
 import polars as pl
 from PIL import Image
 
@@ -91,17 +93,33 @@ def write_shop(folder: Path) -> Path:
     return folder
 
 
+def write_dress_shop(folder: Path) -> Path:
+    """Write the tables with photos and clips of drawn dresses, for encoders that know clothes."""
+    from sample_shop.garments import product_photo
+    from sample_shop.vocabulary import Garment
+
+    write_shop(folder)
+    for number, colour in enumerate(COLOURS):
+        photo = product_photo(Garment("dress", colour, cut=number), number)
+        photo.save(folder / f"photos/{colour}.png")
+        frames = [np.asarray(photo.resize((144, 192)))] * 20
+        write_frames(folder / f"clips/{colour}.mp4", frames)
+    return folder
+
+
 def write_clip(
     path: Path, colours: list[tuple[int, int, int]], fps: int = 10, size: tuple[int, int] = (48, 64)
 ) -> None:
     """Write an H.264 clip whose frames are of one colour each."""
-    import av
-    import numpy as np
+    write_frames(path, [np.full((size[1], size[0], 3), colour, np.uint8) for colour in colours], fps)
 
+
+def write_frames(path: Path, frames: list[np.ndarray], fps: int = 10) -> None:
+    """Write an H.264 clip of RGB frames `(height, width, 3)`."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        for colour in colours:
-            pixels = np.full((size[1], size[0], 3), colour, np.uint8)
+        stream.height, stream.width, _ = frames[0].shape
+        stream.pix_fmt = "yuv420p"
+        for pixels in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))

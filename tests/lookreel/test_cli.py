@@ -36,7 +36,7 @@ def _lookreel(monkeypatch, capsys, tmp_path):
 def _built(tmp_path_factory):
     """The tiny shop embedded with the shipped model and published."""
     root = tmp_path_factory.mktemp("cli")
-    shop.write_shop(root / "shop")
+    shop.write_dress_shop(root / "shop")
     run = lambda *args: subprocess.run([LOOKREEL, *map(str, args)], check=True, cwd=root, capture_output=True)  # noqa: E731
     run("embed", "products", "shop/products.parquet", "--out", "products", "--workers", "1")
     run("embed", "videos", "shop/videos.parquet", "--out", "videos", "--frames", "2", "--workers", "1")
@@ -111,11 +111,12 @@ def test_recommend_all_writes_the_table(lookreel, built, tmp_path):
     assert table[C.SYSTEM].unique().to_list() == ["recency"]
 
 
-def test_search_finds_a_colour_by_its_word(lookreel, built):
-    code, out, _ = lookreel("search", "something blue", "--snapshot", built / "snapshot", "-k", 1, "--json")
+@pytest.mark.parametrize("colour", shop.COLOURS)
+def test_search_finds_a_colour_by_its_word(lookreel, built, colour):
+    code, out, _ = lookreel("search", f"a {colour} dress", "--snapshot", built / "snapshot", "-k", 1, "--json")
 
     assert code == 0
-    assert json.loads(out)["videos"][0]["video_id"] == "v-blue"
+    assert json.loads(out)["videos"][0]["video_id"] == f"v-{colour}"
 
 
 def test_filters_narrow_the_answer(lookreel, built):
