@@ -89,10 +89,21 @@ def _report(kind: str, summary: "EmbedSummary", as_json: bool) -> None:
             f"{summary.n_items} {kind} embedded in {summary.seconds:.1f} s into {summary.store}; "
             f"{summary.n_quarantined} files quarantined, {summary.n_rejected} rows rejected."
         )
-        if summary.n_quarantined:
-            print(f"Reasons: {summary.store / 'quarantine.parquet'} (exit code {EXIT_QUARANTINED})")
-        print("Next: lookreel index build --videos STORE --products STORE --tables DIR --out SNAPSHOT")
+        _print_reasons(summary.store / "quarantine.parquet")
+        if summary.n_items:
+            print("Next: lookreel index build --videos STORE --products STORE --tables DIR --out SNAPSHOT")
     raise typer.Exit(EXIT_QUARANTINED if summary.n_quarantined else 0)
+
+
+def _print_reasons(quarantine: Path) -> None:
+    """How many files each reason cost, with the first of them."""
+    import polars as pl
+
+    reasons = pl.read_parquet(quarantine).group_by("reason", maintain_order=True).agg(pl.len(), pl.col("uri").first())
+    for reason, count, uri in reasons.iter_rows():
+        print(f"  {count} × {reason} (first {uri})")
+    if reasons.height:
+        print(f"All of them: {quarantine}")
 
 
 @index_app.command("build")

@@ -114,6 +114,11 @@ def answer_words(answer: Feed | Results) -> str:
     if isinstance(answer, Results):
         return scope
     system = f"{scope}, system {answer.system} ({answer.system_hash})"
-    if answer.known or not answer.personal:
+    if answer.unknown_products:
+        system += (
+            f"\n{answer.unknown_products} events of {answer.user_id} name products that the snapshot lacks: "
+            "was it built from these tables?"
+        )
+    if answer.known or answer.unknown_products or not answer.personal:
         return system
     return f"{system}\nThe log knows nothing that {answer.user_id} looked at: the global vector answered."

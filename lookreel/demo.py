@@ -195,7 +195,7 @@ def _next_steps(demo: Demo) -> list[str]:
         "",
         "Next, try:",
         f"  lookreel recommend --snapshot {places.snapshot} --tables {places.shop} --user {user_id}",
-        f'  lookreel search --snapshot {places.snapshot} "a red striped dress"',
+        f'  lookreel search --snapshot {places.snapshot} "a red dress"',
         f"  lookreel similar --snapshot {places.snapshot} v00001",
     ]
 

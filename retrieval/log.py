@@ -98,12 +98,13 @@ class Log:
     """A shop's log by row numbers: catalogue events and impressions of videos, each by user and then time.
 
     Everything it tells of a time is made of events strictly before it. *end_us* is just after the last event: the time
-    at which all of the log is known.
+    at which all of the log is known. *unknown_products* `(n_users,)` counts the events of products that have no row.
     """
 
     users: IdMap
     user_markets: tuple[str | None, ...]
     end_us: int
+    unknown_products: Ints
     _events: Events
     _event_markets: Ints
     _markets: tuple[str, ...]
@@ -207,11 +208,13 @@ def make_log(
     end_us = max(
         [_end_us(interactions[C.OCCURRED_AT])] + ([] if impressions is None else [_end_us(impressions[C.SHOWN_AT])])
     )
+    unknown = np.bincount(events.filter(pl.col("item") < 0)["user"].to_numpy(), minlength=len(user_ids))
     events, offsets = _sorted_known(events, len(user_ids))
     return Log(
         user_ids,
         _markets_of_users(user_ids, users),
         end_us,
+        unknown,
         Events(events["item"].to_numpy(), events["time"].to_numpy(), events["weight"].to_numpy(), offsets),
         events["market"].to_numpy(),
         markets,

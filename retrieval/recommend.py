@@ -1,6 +1,7 @@
 """Recommendations for users of a log: one with reasons, or all of them into a table."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -51,7 +52,7 @@ def recommend_user(
     else:
         audience = audience_of(log, np.array([row]), at_us, config)
     (feed,) = snapshot.feeds(audience, k, config, where=where, statistics=statistics, name=name)
-    return feed
+    return feed if row is None else replace(feed, unknown_products=int(log.unknown_products[row]))
 
 
 def recommend_all(

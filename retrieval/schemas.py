@@ -88,12 +88,15 @@ TIME = ColumnType(
     "a UTC timestamp",
     _is_utc_time,
     pl.Datetime("us", "UTC"),
-    "make it one with .cast(pl.Datetime('us')).dt.replace_time_zone('UTC')",
+    "make it one: naive UTC times with .dt.replace_time_zone('UTC'), texts with .str.to_datetime(time_zone='UTC'), "
+    "seconds with pl.from_epoch(…, time_unit='s').dt.replace_time_zone('UTC')",
 )
 NUMBER = ColumnType("a number", lambda t: t.is_numeric(), pl.Float64, "cast it with .cast(pl.Float64)")
 WHOLE = ColumnType("a whole number", lambda t: t.is_integer(), pl.Int64, "cast it with .cast(pl.Int64)")
 FLAG = ColumnType("true or false", lambda t: t == pl.Boolean, None, "cast it with .cast(pl.Boolean)")
-TEXTS = ColumnType("a list of texts", _is_text_list, pl.List(pl.String), "cast it with .cast(pl.List(pl.String))")
+TEXTS = ColumnType(
+    "a list of texts", _is_text_list, pl.List(pl.String), "make it a list: single texts with pl.concat_list(…)"
+)
 OFFERS_TYPE = ColumnType(
     "a list of {market, available, price, currency}",
     lambda t: isinstance(t, pl.List) and isinstance(t.inner, pl.Struct),

@@ -8,8 +8,9 @@ import pytest
 
 from indexing.embed import EmbedOptions, embed_products, embed_videos
 from indexing.publish import build_snapshot
+from lookreel.commands import answer_words
 from retrieval.errors import SnapshotError, StoreError, UnknownItemError, UserFacingError
-from retrieval.log import to_us
+from retrieval.log import make_log, to_us
 from retrieval.recommend import log_of, recommend_all, recommend_user
 from retrieval.snapshot import HistoryEvent, open_snapshot
 from retrieval.systems import SystemConfig, SystemKind
@@ -163,6 +164,16 @@ def test_recency_and_popularity_answer_from_the_tables(built, snapshot):
     assert top(SystemKind.POPULARITY, "nobody") == ["v-red", "v-green"]
     # Ann has seen red.
     assert top(SystemKind.POPULARITY, "ann") == ["v-green", "v-blue"]
+
+
+def test_a_snapshot_that_lacks_a_users_products_says_so(built, snapshot):
+    moved = load_tables(built / "shop").interactions.with_columns(pl.col(C.PRODUCT_ID) + "-new")
+    log = make_log(moved, None, None, videos=snapshot.videos, products=snapshot.products)
+
+    feed = recommend_user(snapshot, log, "ann", 1, "multimodal", SystemConfig(), log.end_us, ())
+
+    assert (feed.known, feed.unknown_products) == (False, 2)
+    assert "2 events of ann name products that the snapshot lacks" in answer_words(feed)
 
 
 def test_the_table_of_everybody_holds_what_each_one_gets(built, snapshot):

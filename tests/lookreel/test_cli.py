@@ -172,6 +172,7 @@ def test_embed_ends_with_its_own_code_when_files_were_quarantined(lookreel, buil
     assert code == 3
     assert "3 videos embedded" in out
     assert "1 files quarantined" in out
+    assert "1 × the file is empty (0 bytes) (first " in out
 
 
 @pytest.mark.parametrize(
