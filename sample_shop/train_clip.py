@@ -85,7 +85,7 @@ class Learner:
 
 
 def new_learner(shape: ClipShape) -> Learner:
-    """Untrained towers and helpers."""
+    """Untrained towers, and what trains them."""
     vocabulary = CompactVocabulary(known_phrases(), shape.context_length)
     model = new_model(shape, vocabulary.size)
     proxy = AttributeProxy(len(ALL_KINDS), shape.embed_dim)
