@@ -131,7 +131,7 @@ def _checked_device(device: str, torch: Any) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises any of them for a bad device
         raise ModelError(f"There is no device {device} here: {_first_line(error)}.", "Use --device auto.") from error
     return device
 

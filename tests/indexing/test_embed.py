@@ -138,6 +138,21 @@ def test_odd_photos_are_read_as_people_see_them_or_quarantined(folder):
     np.testing.assert_allclose(clear, [255] * 3)
 
 
+def test_a_photo_is_turned_as_its_camera_says(folder):
+    # Stored lying on its side: red on the left. Orientation 6 says to turn it clockwise, so red belongs on top.
+    stored = Image.new("RGB", (64, 32), "blue")
+    stored.paste("red", (0, 0, 32, 32))
+    exif = Image.Exif()
+    exif[274] = 6
+    stored.save(folder / "turned.png", exif=exif)
+
+    pixels = read_task(PhotosTask((str(folder / "turned.png"),), "", 448)).pictures[0].pixels
+
+    assert pixels.shape == (64, 32, 3)
+    assert pixels[0, 16].tolist() == [255, 0, 0]
+    assert pixels[-1, 16].tolist() == [0, 0, 255]
+
+
 @pytest.mark.parametrize("task", [VideoTask("x" * 3000, 4, 448), PhotosTask(("x" * 3000,), "", 448)])
 def test_a_path_that_no_file_can_have_is_a_reason_not_the_end(task):
     assert "File name too long" in read_task(task).failures[0][1]
@@ -146,7 +161,7 @@ def test_a_path_that_no_file_can_have_is_a_reason_not_the_end(task):
 def test_whatever_a_decoder_raises_is_a_reason_not_the_end():
     class Odd(VideoTask):
         def read(self, reader=None):
-            raise NotImplementedError("a codec of the future")
+            raise NotImplementedError("a codec of the future")  # what Pillow says of some DDS files
 
     assert read_task(Odd("clip.mp4", 4, 448)).failures == (("clip.mp4", "NotImplementedError: a codec of the future"),)
 

@@ -66,9 +66,18 @@ def test_all_shares_of_a_video_add_to_its_score_and_the_largest_comes_first(snap
     assert sum(reason.share for reason in best.reasons) == pytest.approx(best.score, abs=1e-4)
 
 
-def test_the_moment_is_that_of_a_frame(snapshot):
-    # Two frames of a clip of 2 s: at 0.5 and 1.5 s.
-    assert snapshot.feed([HistoryEvent("p-red", shop.at(1))], k=1).videos[0].moment_s in (0.5, 1.5)
+@pytest.mark.parametrize(("product", "moment_s"), [("p-red", 0.5), ("p-blue", 1.5)])
+def test_the_moment_is_that_of_the_frame_that_matches(tmp_path, product, moment_s):
+    # The clip shows red for its first second and blue for its second; its two frames are at 0.5 and 1.5 s.
+    folder = shop.write_shop(tmp_path / "shop")
+    shop.write_clip(folder / "clips/white.mp4", [shop.COLOURS["red"]] * 10 + [shop.COLOURS["blue"]] * 10)
+    embed_videos(folder / "videos.parquet", tmp_path / "videos", MeanColourEncoder(), OPTIONS)
+    embed_products(folder / "products.parquet", tmp_path / "products", MeanColourEncoder(), OPTIONS)
+    build_snapshot(tmp_path / "videos", tmp_path / "products", folder, tmp_path / "snapshot")
+
+    feed = open_snapshot(tmp_path / "snapshot").feed([HistoryEvent(product, shop.at(1))], where={"video_id": "v-white"})
+
+    assert feed.videos[0].moment_s == moment_s
 
 
 def test_events_of_unknown_products_and_of_the_future_do_not_count(snapshot):
