@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from indexing.store import S, Store
+from retrieval.errors import StoreError
 from retrieval.index.protocol import take_best
 from retrieval.log import Log
 from retrieval.metrics.coherence import attribute_overlap, mean_present, mean_rows, visual_coherence
@@ -75,7 +76,15 @@ def compare(setting: Setting, content: Store, k: int = 10, seed: int = 0) -> Com
     Args:
         content: a store of the products' content embeddings, of another encoder than the snapshot's.
         seed: of the bootstrap.
+
+    Raises:
+        StoreError: *content* was made by the snapshot's own encoder, so that the ranker would grade itself.
     """
+    if content.manifest.fingerprint == setting.snapshot.space.fingerprint:
+        raise StoreError(
+            f"{content.path} was made by {content.manifest.encoder}, which also ranks: it would grade itself.",
+            "Embed the products with --model content.",
+        )
     lists = rank_all(setting, k)
     measures = _measures(setting, content)
     per_user = {(name, what): measure(rows) for name, rows in lists.items() for what, measure in measures.items()}

@@ -98,6 +98,20 @@ def test_a_product_without_a_photo_uses_its_text_moved_by_the_mean_shift(folder,
     np.testing.assert_allclose(store.vectors[1], expected / np.linalg.norm(expected), atol=1e-6)
 
 
+def test_a_product_without_a_text_uses_its_photos_moved_the_other_way(folder, tmp_path):
+    titles = pl.Series(C.TITLE, ["A red dress", "", "", ""])
+    table = with_products(folder, "untitled.parquet", title=titles, color=pl.lit(None, pl.String))
+
+    embed_products(table, tmp_path / "store", MeanColourEncoder(), EmbedOptions(workers=1))
+
+    # The shift is red's photo minus its text; green's missing text is its photo less that shift.
+    unit = lambda vector: np.asarray(vector) / np.linalg.norm(vector)  # noqa: E731
+    shift = unit([200, 20, 20]) - np.array([1.0, 0.0, 0.0])
+    photo = unit([20, 160, 20])
+    expected = unit(photo + unit(photo - shift))  # both parts count with length 1
+    np.testing.assert_allclose(open_store(tmp_path / "store", "products").vectors[1], expected, atol=1e-6)
+
+
 def test_unreadable_media_are_quarantined_with_reasons_and_the_rest_goes_on(folder, tmp_path):
     (folder / "photos/not-a-photo.jpg").write_text("<html>404</html>")
     (folder / "clips/empty.mp4").write_bytes(b"")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from indexing.store import open_store
 from lookreel.demo import DemoOptions, Places, make_demo, run_demo
-from retrieval.errors import UserFacingError
+from retrieval.errors import StoreError, UserFacingError
 from retrieval.snapshot import open_snapshot
 from retrieval.tables import load_tables
 from sample_shop.compare import BASELINE, ORACLE, TRUE_INTEREST, compare, make_setting, rank_all
@@ -47,6 +47,26 @@ def test_true_interest_is_the_mean_over_each_list(demo, setting):
     assert demo.comparison.of("multimodal", TRUE_INTEREST).value.mean == pytest.approx(
         np.mean([np.mean(values) for values in lists])
     )
+
+
+def test_what_is_popular_is_counted_on_other_shoppers_than_those_asked(setting):
+    log = setting.log
+    asked = log.users.rows(setting.audience.user_ids)
+
+    popular = rank_all(setting, 24)["popularity"][0]
+
+    others = log.statistics(log.end_us, without_users=asked).video_popularity
+    everybody = log.statistics(log.end_us).video_popularity
+    unseen = [row for row in np.flatnonzero(setting.eligible) if row not in setting.audience.seen[0]]
+    assert len(asked) == 12
+    assert popular[popular >= 0].tolist() == sorted(unseen, key=lambda row: (-others[row], row))
+    # Counting everybody would have given another list, so this test can tell.
+    assert popular[popular >= 0].tolist() != sorted(unseen, key=lambda row: (-everybody[row], row))
+
+
+def test_the_ranker_never_grades_itself(demo, setting):
+    with pytest.raises(StoreError, match="would grade itself"):
+        compare(setting, open_store(demo.places.products, "products"))
 
 
 def test_nobody_is_recommended_what_they_saw_or_what_is_not_yet_published(setting):
