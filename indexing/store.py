@@ -122,6 +122,12 @@ class Store:
 
     path: Path
     manifest: StoreManifest
+    known: frozenset[str] = frozenset()
+
+    @property
+    def shard_ids(self) -> list[str]:
+        """What names each shard's content: the checksum of its items."""
+        return [_shard_id(shard) for shard in self.manifest.shards]
 
     @cached_property
     def items(self) -> pl.DataFrame:
@@ -146,7 +152,8 @@ class Store:
         return self._read("parts", columns)
 
     def _read(self, table: str, columns: list[str] | None = None) -> pl.DataFrame:
-        files = [file for shard in self.manifest.shards for file in shard if file.startswith(table)]
+        new = [shard for shard in self.manifest.shards if _shard_id(shard) not in self.known]
+        files = [file for shard in new for file in shard if file.startswith(table)]
         return pl.concat([pl.read_parquet(self.path / file, columns=columns) for file in files])
 
 
@@ -187,3 +194,7 @@ def _read_manifest(path: Path) -> StoreManifest:
         return manifest
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{file} is damaged: {error}.", "Embed again.") from error
+
+
+def _shard_id(shard: Mapping[str, str]) -> str:
+    return next(checksum for file, checksum in shard.items() if file.startswith("items"))

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from indexing.cli import embed_app, index_app
+from indexing.cli.embed import embed_app
+from indexing.cli.index import index_app
 from sample_shop.cli import app as shop_app
 
 if TYPE_CHECKING:

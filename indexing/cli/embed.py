@@ -1,15 +1,16 @@
-"""`lookreel embed …` and `lookreel index …`."""
+"""`lookreel embed …`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from indexing.cli.options import AsJson, Overwrite
+
 if TYPE_CHECKING:
     from indexing.embed import EmbedSummary
 
 embed_app = typer.Typer(help="Embed the media of a table into a store.", no_args_is_help=True)
-index_app = typer.Typer(help="Publish stores as a snapshot.", no_args_is_help=True)
 
 Out = Annotated[Path | None, typer.Option("--out", help="Where the store goes; by default as in lookreel.toml.")]
 Model = Annotated[
@@ -18,8 +19,6 @@ Model = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda …", show_default="auto")]
 Workers = Annotated[int, typer.Option(min=0, help="Processes that read files; 0: one for each core.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @embed_app.command("videos")
@@ -104,39 +103,3 @@ def _print_reasons(quarantine: Path) -> None:
         print(f"  {count} × {reason} (first {uri})")
     if reasons.height:
         print(f"All of them: {quarantine}")
-
-
-@index_app.command("build")
-def index_build(
-    videos: Annotated[Path | None, typer.Option(help="Store of videos.")] = None,
-    products: Annotated[Path | None, typer.Option(help="Store of products.")] = None,
-    tables: Annotated[Path | None, typer.Option(help="Folder of the shop's tables.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where the snapshot goes.")] = None,
-    at: Annotated[str | None, typer.Option(help="Count what is popular before this UTC time; by default all.")] = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-) -> None:
-    """Publish embedded videos and products as a snapshot that can be searched and served."""
-    from indexing.publish import build_snapshot
-    from retrieval.config import load_config
-    from retrieval.console import to_json
-    from retrieval.recommend import parse_at
-
-    config = load_config()
-    summary = build_snapshot(
-        config.path("videos", videos),
-        config.path("products", products),
-        config.path("tables", tables),
-        config.path("snapshot", out),
-        at_us=parse_at(at),
-        overwrite=overwrite,
-    )
-    if as_json:
-        print(to_json(summary))
-        return
-    print(
-        f"Snapshot {summary.version} in {summary.snapshot}: {summary.n_videos} videos, {summary.n_products} products; "
-        f"left out for want of vectors: {summary.videos_left_out} videos, {summary.products_left_out} products; "
-        f"{summary.n_rejected} rows rejected."
-    )
-    print(f"Next: lookreel recommend --snapshot {summary.snapshot} --tables DIR --user USER")
