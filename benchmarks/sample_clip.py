@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks.report import Figure, run
 from retrieval.clip import open_clip_encoder
-from retrieval.encoder import Encoder, open_encoder
+from retrieval.encoder import Encoder, Precision, open_encoder
 from retrieval.errors import import_extra
 from sample_shop.clip_eval import evaluate
 from sample_shop.vocabulary import COLOURS, KINDS
@@ -59,7 +59,7 @@ def _speed(encoder: Encoder, n_images: int, *, with_size: bool) -> list[Figure]:
     """Images prepared and encoded a second on one thread: as shipped, in float32, and as shipped but one by one."""
     noise = np.random.default_rng(0).integers(0, 255, (n_images, SIDE, SIDE, 3), np.uint8)
     images = [Image.fromarray(pixels) for pixels in noise]
-    float32 = open_clip_encoder("sample", "cpu", bfloat16=False)
+    float32 = open_clip_encoder("sample", "cpu", Precision.FP32)
     ways: dict[str, Callable[[], object]] = {
         "as shipped": lambda: encoder.encode_images(images),
         "in float32": lambda: float32.encode_images(images),

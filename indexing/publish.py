@@ -1,21 +1,19 @@
-"""Stores and tables to a snapshot."""
+"""Stores and tables to a snapshot: a version of one segment, made from nothing."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from indexing.segments import save_segment, segment_of
 from indexing.store import S, Store, open_store
+from indexing.versions import Keep, Publisher, publishing, refuse_foreign
 from retrieval.errors import StoreError
-from retrieval.folders import building, refuse_existing, sha256_of
 from retrieval.log import DEFAULT_EVENT_WEIGHTS, Statistics, from_us, make_log
-from retrieval.snapshot_files import CLIP_SPACE, FORMAT, MANIFEST, SNAPSHOT, F, version_of
+from retrieval.snapshot_files import CLIP_SPACE, F, SegmentFiles
+from retrieval.stacked import Placement, Rows, whole
 from retrieval.tables import Columns as C
 from retrieval.tables import Tables, load_tables
 
@@ -33,17 +31,27 @@ class BuildSummary:
     n_rejected: int
 
 
+@dataclass(frozen=True)
+class Stores:
+    """The stores that a version is made of, by one encoder."""
+
+    videos: Store
+    products: Store
+
+
 def build_snapshot(
-    videos: Path,
-    products: Path,
+    videos: Path | str,
+    products: Path | str,
     tables: Path,
     out: Path,
     *,
     at_us: int | None = None,
     event_weights: Mapping[str, float] = DEFAULT_EVENT_WEIGHTS,
-    overwrite: bool = False,
+    keep: Keep | None = None,
 ) -> BuildSummary:
-    """Publish the videos and products that have vectors, with what is popular, as a snapshot at *out*.
+    """Publish the videos and products that have vectors, with what is popular, as the live version of *out*.
+
+    A snapshot that stands there keeps its earlier versions, as *keep* says.
 
     Args:
         videos: a store of videos.
@@ -54,32 +62,51 @@ def build_snapshot(
     Raises:
         StoreError: a store cannot be used, or the two were made by different encoders.
         TableError: a table cannot be used.
-        UserFacingError: *out* exists and *overwrite* is false.
+        SnapshotError: somebody else is publishing there, or what stands there is of another format.
+        UserFacingError: *out* holds something else than a snapshot.
     """
-    replaces = SNAPSHOT if overwrite else ""
-    refuse_existing(out, replaces=replaces)
-    video_store, product_store = open_store(videos, "videos"), open_store(products, "products")
-    _require_same_encoder(video_store, product_store)
+    refuse_foreign(out)
+    stores = Stores(open_store(videos, "videos"), open_store(products, "products"))
+    _require_same_encoder(stores)
     shop = load_tables(tables)
-    shop_videos = _with_vectors(shop.videos, C.VIDEO_ID, video_store, tables)
-    shop_products = _with_vectors(shop.products, C.PRODUCT_ID, product_store, tables)
-    log = make_log(
-        shop.interactions, shop.impressions, shop.users,
-        videos=shop_videos, products=shop_products, event_weights=event_weights,
-    )  # fmt: skip
-    statistics = log.statistics(log.end_us if at_us is None else at_us)
-    with building(out, replaces=replaces) as folder:
-        _write_tables(folder, shop, shop_videos, shop_products, statistics)
-        _write_space(folder, video_store, product_store, shop_videos, shop_products)
-        _write_posters(folder, video_store, shop_videos)
-        name = _write_manifest(folder, video_store, statistics)
+    shop_videos = _with_vectors(shop.videos, C.VIDEO_ID, stores.videos, tables)
+    shop_products = _with_vectors(shop.products, C.PRODUCT_ID, stores.products, tables)
+    statistics = count_popular(shop, shop_videos, shop_products, at_us, event_weights)
+    with publishing(out, new=True) as publisher:
+        content = _content(publisher, stores, shop, shop_videos, shop_products, statistics)
+        name = publisher.publish(content, keep or Keep())
     return BuildSummary(
         out, name, shop_videos.height, shop_products.height,
         shop.videos.height - shop_videos.height, shop.products.height - shop_products.height, shop.rejected.height,
     )  # fmt: skip
 
 
-def _require_same_encoder(videos: Store, products: Store) -> None:
+def _content(
+    publisher: Publisher,
+    stores: Stores,
+    shop: Tables,
+    videos: pl.DataFrame,
+    products: pl.DataFrame,
+    statistics: Statistics,
+) -> dict[str, Any]:
+    """What a version of one segment binds, its files written."""
+    data = segment_of(stores.videos, videos[C.VIDEO_ID], stores.products, products[C.PRODUCT_ID])
+    files = {
+        **save_tables(publisher, videos, products, statistics),
+        **save_placements(publisher, whole(videos.height), whole(products.height)),
+        F.REJECTED: publisher.save(F.REJECTED, shop.rejected),
+        F.UNUSED: publisher.save(F.UNUSED, _unused(stores, videos, products)),
+    }
+    return _bound(stores, statistics, [save_segment(publisher, data)], files)
+
+
+def _require_same_encoder(stores: Stores) -> None:
+    """Refuse stores of two encoders.
+
+    Raises:
+        StoreError: naming both.
+    """
+    videos, products = stores.videos, stores.products
     if videos.manifest.fingerprint != products.manifest.fingerprint:
         raise StoreError(
             f"{videos.path} was made with {videos.manifest.encoder} ({videos.manifest.fingerprint}), but "
@@ -90,7 +117,15 @@ def _require_same_encoder(videos: Store, products: Store) -> None:
 
 def _with_vectors(table: pl.DataFrame, key: str, store: Store, folder: Path) -> pl.DataFrame:
     """The rows of *table* that the store has, in the table's order."""
-    kept = table.filter(pl.col(key).is_in(store.items[S.ITEM_ID].implode()))
+    return require_some(table.filter(pl.col(key).is_in(store.items[S.ITEM_ID].implode())), store, folder)
+
+
+def require_some(kept: pl.DataFrame, store: Store, folder: Path) -> pl.DataFrame:
+    """The rows of a table that have a vector, if there are any.
+
+    Raises:
+        StoreError: there is none.
+    """
     if kept.is_empty():
         raise StoreError(
             f"{store.path} holds none of the {store.manifest.kind} of {folder}.", "Embed this table's items first."
@@ -98,88 +133,84 @@ def _with_vectors(table: pl.DataFrame, key: str, store: Store, folder: Path) -> 
     return kept
 
 
-def _write_tables(
-    folder: Path, shop: Tables, videos: pl.DataFrame, products: pl.DataFrame, statistics: Statistics
-) -> None:
-    videos.write_parquet(folder / F.VIDEOS)
-    products.write_parquet(folder / F.PRODUCTS)
-    shop.rejected.write_parquet(folder / F.REJECTED)
-    np.save(folder / F.VIDEO_POPULARITY, statistics.video_popularity)
-    np.save(folder / F.PRODUCT_POPULARITY, statistics.product_popularity)
+def count_popular(
+    shop: Tables,
+    videos: pl.DataFrame,
+    products: pl.DataFrame,
+    at_us: int | None = None,
+    event_weights: Mapping[str, float] = DEFAULT_EVENT_WEIGHTS,
+) -> Statistics:
+    """What was popular of *videos* and *products* before *at_us*, by default at the end of the shop's log."""
+    log = make_log(
+        shop.interactions, shop.impressions, shop.users,
+        videos=videos, products=products, event_weights=event_weights,
+    )  # fmt: skip
+    return log.statistics(log.end_us if at_us is None else at_us)
 
 
-def _write_space(
-    folder: Path, video_store: Store, product_store: Store, videos: pl.DataFrame, products: pl.DataFrame
-) -> None:
-    frames, times = _frames(video_store, videos)
-    arrays: dict[str, NDArray[np.generic]] = {
-        F.VIDEO_VECTORS: _aligned(video_store, videos[C.VIDEO_ID]),
-        F.FRAME_VECTORS: frames,
-        F.FRAME_TIMES: times,
-        F.PRODUCT_VECTORS: _aligned(product_store, products[C.PRODUCT_ID]),
+def save_tables(
+    publisher: Publisher, videos: pl.DataFrame, products: pl.DataFrame, statistics: Statistics
+) -> dict[str, str]:
+    """Write the tables and what is popular, and return the checksums by name."""
+    contents: dict[str, pl.DataFrame | Rows] = {
+        F.VIDEOS: videos,
+        F.PRODUCTS: products,
+        F.VIDEO_POPULARITY: statistics.video_popularity,
+        F.PRODUCT_POPULARITY: statistics.product_popularity,
     }
-    (folder / F.of_space(CLIP_SPACE, "")).mkdir(parents=True)
-    for name, array in arrays.items():
-        np.save(folder / F.of_space(CLIP_SPACE, name), array)
+    return {name: publisher.save(name, content) for name, content in contents.items()}
 
 
-def _aligned(store: Store, ids: pl.Series) -> NDArray[np.float16]:
-    """The store's vectors in the order of *ids*, as fp16."""
-    return store.vectors[_positions(store.items[S.ITEM_ID], ids)].astype(np.float16)
+def save_placements(publisher: Publisher, videos: Placement, products: Placement) -> dict[str, str]:
+    """Write where the rows lie, and return the checksums by name."""
+    placements = {F.VIDEO_PLACEMENT: videos, F.PRODUCT_PLACEMENT: products}
+    return {name: publisher.save(name, placement.as_array()) for name, placement in placements.items()}
 
 
-def _positions(of: pl.Series, ids: pl.Series) -> NDArray[np.int64]:
-    """Where each of *ids* stands among *of*, −1 for those that do not."""
-    place = pl.DataFrame({"id": of}).with_row_index("row")
-    joined = pl.DataFrame({"id": ids}).join(place, on="id", how="left", maintain_order="left")
-    return joined["row"].cast(pl.Int64).fill_null(-1).to_numpy()
+def _unused(stores: Stores, videos: pl.DataFrame, products: pl.DataFrame) -> pl.DataFrame:
+    """What the stores hold beside these items, as kind and item_id: an update finds it again when a table names it."""
+    return pl.concat(
+        [
+            unused_of(stores.videos.manifest.kind, stores.videos.items[S.ITEM_ID], videos[C.VIDEO_ID]),
+            unused_of(stores.products.manifest.kind, stores.products.items[S.ITEM_ID], products[C.PRODUCT_ID]),
+        ]
+    )
 
 
-def _frames(store: Store, videos: pl.DataFrame) -> tuple[NDArray[np.float16], NDArray[np.float32]]:
-    """Frame vectors `(n_videos, m, dim)` and times `(n_videos, m)` in the order of *videos*; missing frames are NaN."""
-    parts = store.parts([S.ITEM_ID, S.PART, S.TIME_S, S.VECTOR])
-    rows = _positions(videos[C.VIDEO_ID], parts[S.ITEM_ID].cast(pl.String))
-    known = rows >= 0
-    part = parts[S.PART].to_numpy()
-    vectors = np.zeros((videos.height, int(part.max()) + 1, store.manifest.dim), np.float16)
-    times = np.full(vectors.shape[:2], np.nan, np.float32)
-    vectors[rows[known], part[known]] = parts[S.VECTOR].to_numpy()[known].astype(np.float16)
-    times[rows[known], part[known]] = parts[S.TIME_S].to_numpy()[known]
-    return vectors, times
+def unused_of(kind: str, held: pl.Series, living: pl.Series) -> pl.DataFrame:
+    """Those *held* in a store that are not among the *living*, sorted."""
+    ids = held.filter(~held.is_in(living.implode())).unique().sort()
+    return pl.DataFrame(
+        {"kind": pl.repeat(kind, len(ids), dtype=pl.String, eager=True), S.ITEM_ID: ids.cast(pl.String)}
+    )
 
 
-def _write_posters(folder: Path, store: Store, videos: pl.DataFrame) -> None:
-    """One frame of each video, from its middle."""
-    middle = store.items.select(S.ITEM_ID, **{S.PART: pl.col(S.N_PARTS) // 2})
-    frames = store.parts([S.ITEM_ID, S.PART, S.JPEG]).join(middle, on=[S.ITEM_ID, S.PART])
-    posters = frames.filter(pl.col(S.ITEM_ID).is_in(videos[C.VIDEO_ID].implode()))
-    posters.select(pl.col(S.ITEM_ID).alias(C.VIDEO_ID), S.JPEG).write_parquet(folder / F.POSTERS)
-
-
-def _write_manifest(folder: Path, store: Store, statistics: Statistics) -> str:
-    """Write the manifest and return the version."""
-    files = {str(file.relative_to(folder)): sha256_of(file) for file in sorted(folder.rglob("*")) if file.is_file()}
-    space = {
-        "encoder": store.manifest.encoder,
-        "fingerprint": store.manifest.fingerprint,
-        "dim": store.manifest.dim,
-        "options": dict(store.manifest.options),
-        "users": "products",
-    }
-    content = {
+def _bound(
+    stores: Stores, statistics: Statistics, segments: list[SegmentFiles], files: Mapping[str, str]
+) -> dict[str, Any]:
+    """What a version of these stores binds."""
+    return {
         "as_of": from_us(statistics.as_of_us).isoformat(),
         "markets": list(statistics.markets),
-        "spaces": {CLIP_SPACE: space},
-        "files": files,
+        "spaces": {CLIP_SPACE: space_of(stores.videos)},
+        "segments": [asdict(segment) for segment in segments],
+        "files": dict(files),
+        "stores": {store.manifest.kind: about_store(store) for store in (stores.videos, stores.products)},
     }
-    name = version_of(content)
-    manifest = {
-        "kind": SNAPSHOT,
-        "format": FORMAT,
-        "version": name,
-        "lookreel": version("lookreel"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **content,
+
+
+def space_of(videos: Store) -> dict[str, Any]:
+    """What a version says of the space of this store's vectors."""
+    made = videos.manifest
+    return {
+        "encoder": made.encoder,
+        "fingerprint": made.fingerprint,
+        "dim": made.dim,
+        "options": dict(made.options),
+        "users": "products",
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
-    return name
+
+
+def about_store(store: Store) -> dict[str, Any]:
+    """What a version remembers of a store: its shards, so that the next update reads only others, and its options."""
+    return {"shards": store.shard_ids, "options": dict(store.manifest.options)}

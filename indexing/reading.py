@@ -2,42 +2,91 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import islice
-from multiprocessing import get_context
+from typing import Any, Self, TypeVar
 
-from indexing.media import PhotosTask, ReadItem, VideoTask, read_task
-from retrieval.errors import UserFacingError, import_extra
+from indexing.limits import DEFAULT_LIMITS, Limits
+from indexing.media import ReadItem, Task, hash_task, read_task, signature_of, unread
+from indexing.worker import Lost
+from indexing.workers import WorkerPool
+from retrieval.errors import import_extra
 
-Task = VideoTask | PhotosTask
-AHEAD = 16  # tasks in flight for each worker: enough to keep it busy, few enough to hold in memory
+R = TypeVar("R")
+AHEAD = 16  # tasks taken for each worker and not yet given to the consumer: some 50 MB of frames of 448 × 252
+PRELOAD = ("indexing.media", "av")
+LOST: Mapping[Callable[[Task], Any], Callable[[Task, str], Any]] = {
+    read_task: unread,
+    hash_task: lambda *_: "",
+    signature_of: lambda *_: "",
+}
+"""What workers run, each with what stands for its result where a task gave none, from (task, reason)."""
 
 
 @contextmanager
-def reading(tasks: Sequence[Task], workers: int) -> Iterator[Iterator[ReadItem]]:
-    """Yield what spawned workers read, in the order of *tasks* and only a little ahead of its use."""
-    import_extra("av", "embed")
-    n_workers = workers or os.cpu_count() or 1
-    with ProcessPoolExecutor(n_workers, mp_context=get_context("spawn")) as pool:
-        yield _ahead(pool, iter(tasks), depth=AHEAD * n_workers)
+def reading(tasks: Iterable[Task], workers: int, limits: Limits = DEFAULT_LIMITS) -> Iterator[Iterator[ReadItem]]:
+    """Yield what spawned workers read, in the order of *tasks* and only a little ahead of its use.
+
+    Args:
+        workers: how many processes; 0 means one for each core.
+    """
+    with ReaderPool(workers, limits) as pool:
+        yield pool.read(tasks)
 
 
-def _result(future: Future[ReadItem]) -> ReadItem:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise UserFacingError(
-            "A process that reads media was killed, most likely for want of memory; nothing was written.",
-            "Run again with fewer --workers.",
-        ) from error
+class ReaderPool:
+    """Workers that read media for as long as it is open: job after job, on the same processes.
 
+    A file that hangs, wants too much or kills its readers costs itself. An iterator may be left before its end; what
+    was read ahead for it is dropped.
 
-def _ahead(pool: ProcessPoolExecutor, tasks: Iterator[Task], depth: int) -> Iterator[ReadItem]:
-    pending: deque[Future[ReadItem]] = deque(pool.submit(read_task, task) for task in islice(tasks, depth))
-    while pending:
-        done = _result(pending.popleft())
-        pending.extend(pool.submit(read_task, task) for task in islice(tasks, 1))
-        yield done
+    Args:
+        workers: how many processes; 0 means one for each core.
+
+    Raises:
+        UserFacingError: from the iterators, when workers cannot be started at all.
+    """
+
+    def __init__(self, workers: int, limits: Limits = DEFAULT_LIMITS) -> None:
+        import_extra("av", "embed")
+        n_workers = workers or os.cpu_count() or 1
+        self._depth = AHEAD * n_workers
+        self._pool = WorkerPool(n_workers, limits, PRELOAD)
+
+    def read(self, tasks: Iterable[Task]) -> Iterator[ReadItem]:
+        """What can be read of each task, or the reasons why not, in their order."""
+        return self.map(read_task, tasks)
+
+    def map(self, function: Callable[[Task], R], tasks: Iterable[Task]) -> Iterator[R]:
+        """The results of one of the functions of `LOST`, in the order of *tasks*.
+
+        `hash_task` tells of items at hand whether they are new without decoding them; `signature_of` is for remote
+        media, where each signature costs a round trip.
+        """
+        lost = LOST[function]
+        source = iter(tasks)
+        pending: deque[tuple[Task, Future[R | Lost]]] = deque()
+        try:
+            while True:
+                room = self._depth - len(pending)
+                pending.extend((task, self._pool.submit(function, task)) for task in islice(source, room))
+                if not pending:
+                    return
+                task, future = pending.popleft()
+                outcome = future.result()
+                yield lost(task, outcome.reason) if isinstance(outcome, Lost) else outcome
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the workers, whatever they are at."""
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

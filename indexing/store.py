@@ -1,11 +1,18 @@
-"""Embedding stores: folders of parquet shards and a manifest that says what made them."""
+"""Embedding stores: shards of parquet that are committed one by one, and a manifest that says what made them.
 
+A shard is two files and a record of them, written last: `items-00000.parquet`, `parts-00000.parquet`,
+`shard-00000.json`. While a job runs the records say what is committed; when it ends the manifest lists them all. Shards
+are never changed. An item may stand in several: the last one holds.
+"""
+
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,129 +20,110 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from indexing.columns import S as S
+from indexing.fusing import Shift, with_fused
+from indexing.places import Place, open_place, sha256_at
 from retrieval.errors import StoreError
-from retrieval.folders import MANIFEST, building, sha256_of
+from retrieval.folders import MANIFEST
+from retrieval.towers.product import FusionWeights
 
-FORMAT = 1
+FORMAT = 2
 QUARANTINE = "quarantine.parquet"
 REJECTED = "rejected.parquet"
+PRODUCTS = "products"
+SHIFT = "modality_shift"
+QUARANTINE_SCHEMA = {**dict.fromkeys((S.ITEM_ID, S.URI, S.REASON, S.SIGNATURE), pl.String), S.SHARD: pl.Int32}
 
 
-class S:
-    """Columns of a store. An item is a video or a product; a part is one of its frames or photos."""
+@dataclass(frozen=True)
+class ShardRecord:
+    """A committed shard: its *files* by checksum (none where all of it was set aside) and what was set aside.
 
-    ITEM_ID = "item_id"
-    CONTENT_HASH = "content_hash"
-    VECTOR = "vector"
-    TEXT_VECTOR = "text_vector"
-    N_PARTS = "n_parts"
-    PART = "part"
-    TIME_S = "time_s"
-    URI = "uri"
-    JPEG = "jpeg"
-    REASON = "reason"
-    DURATION_S = "duration_s"
-    WIDTH = "width"
-    HEIGHT = "height"
-    PARTIAL = "partial"
+    *quarantine* rows are (item_id, uri, reason, signature); *shift* is the shard's part of the modality shift.
+    """
+
+    number: int
+    n_items: int
+    files: Mapping[str, str]
+    quarantine: Sequence[Sequence[str]] = ()
+    shift: Shift = field(default_factory=Shift)
+
+    @property
+    def shard_id(self) -> str:
+        """What names the shard's content: the checksum of its items; empty where it has none."""
+        return self.files.get(f"items-{self.number:05d}.parquet", "")
 
 
 @dataclass(frozen=True)
 class StoreManifest:
     """What made a store.
 
-    *kind* is videos or products; each shard, and the other *files*, are listed with their checksums.
+    *kind* is videos or products; *job* names the last job's list of items, *part* which share of it this store holds
+    (`2/8`, empty for all), *complete* whether that job has ended. Every shard, and the other *files* of a complete
+    store, are listed with their checksums.
     """
 
     kind: str
     encoder: str
     fingerprint: str
+    precision: str
     dim: int
     options: Mapping[str, Any]
-    n_items: int
-    n_quarantined: int
-    created: str
-    shards: Sequence[Mapping[str, str]]
-    files: Mapping[str, str]
+    job: str = ""
+    part: str = ""
+    complete: bool = False
+    n_items: int = 0
+    n_quarantined: int = 0
+    created: str = ""
+    shards: Sequence[ShardRecord] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
-
-@dataclass
-class StoreWriter:
-    """Adds shards to a store being built in *folder*."""
-
-    folder: Path
-    _shards: list[dict[str, str]] = field(default_factory=list)
-    _quarantine: list[dict[str, str]] = field(default_factory=list)
-    _n_items: int = 0
-
-    def add(self, items: pl.DataFrame, parts: pl.DataFrame) -> None:
-        """Write one shard: a row for each item, and one for each of their frames or photos, in the same order."""
-        names = {name: f"{name}-{len(self._shards):05d}.parquet" for name in ("items", "parts")}
-        items.write_parquet(self.folder / names["items"])
-        parts.write_parquet(self.folder / names["parts"])
-        self._shards.append({file: sha256_of(self.folder / file) for file in names.values()})
-        self._n_items += items.height
-
-    def revise_items(self, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-        """Rewrite the items of every shard, for what is known only after the last one."""
-        for number, shard in enumerate(self._shards):
-            file = f"items-{number:05d}.parquet"
-            change(pl.read_parquet(self.folder / file)).write_parquet(self.folder / file)
-            shard[file] = sha256_of(self.folder / file)
-
-    def quarantine(self, item_id: str, uri: str, reason: str) -> None:
-        """Set aside what could not be read."""
-        self._quarantine.append({S.ITEM_ID: item_id, S.URI: uri, S.REASON: reason})
-
-    def finish(self, rejected: pl.DataFrame, **about: Any) -> StoreManifest:
-        """Write the quarantine, the table's *rejected* rows and the manifest, which makes the folder a store."""
-        rejected.write_parquet(self.folder / REJECTED)
-        schema = dict.fromkeys((S.ITEM_ID, S.URI, S.REASON), pl.String)
-        pl.DataFrame(self._quarantine, schema=schema).write_parquet(self.folder / QUARANTINE)
-        manifest = StoreManifest(
-            **about,
-            n_items=self._n_items,
-            n_quarantined=len(self._quarantine),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            shards=self._shards,
-            files={name: sha256_of(self.folder / name) for name in (QUARANTINE, REJECTED)},
-        )
-        (self.folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
-        return manifest
-
-
-@contextmanager
-def writing_store(path: Path, kind: str, *, overwrite: bool) -> Iterator[StoreWriter]:
-    """Yield a writer whose store takes its place at *path* when the block ends well, and only then.
-
-    Raises:
-        UserFacingError: *path* exists and *overwrite* is false.
-    """
-    with building(path, replaces=kind if overwrite else "") as folder:
-        yield StoreWriter(folder)
+    @property
+    def next_shard(self) -> int:
+        return 1 + max((shard.number for shard in self.shards), default=-1)
 
 
 @dataclass(frozen=True)
 class Store:
-    """An opened embedding store."""
+    """An opened embedding store; shards whose content is *known* elsewhere are left out."""
 
-    path: Path
+    path: Path | str
     manifest: StoreManifest
     known: frozenset[str] = frozenset()
 
+    @cached_property
+    def place(self) -> Place:
+        return open_place(self.path)
+
     @property
     def shard_ids(self) -> list[str]:
-        """What names each shard's content: the checksum of its items."""
-        return [_shard_id(shard) for shard in self.manifest.shards]
+        """What names each shard's content, the known ones too."""
+        return [shard.shard_id for shard in self.manifest.shards if shard.files]
 
     @cached_property
     def items(self) -> pl.DataFrame:
-        return self._read("items")
+        """A row for each item, from the last shard that has it; products with their fused vector."""
+        items = self._current(self._read("items"), self._quarantine)
+        if self.manifest.kind != PRODUCTS or items.is_empty():
+            return items
+        options = self.manifest.options
+        shift = np.asarray(options[SHIFT], np.float32)
+        return with_fused(items, shift, FusionWeights(**options["fusion"]))
 
     @cached_property
     def quarantine(self) -> pl.DataFrame:
-        return pl.read_parquet(self.path / QUARANTINE)
+        """What could not be read and why, a row for each file."""
+        return self._current(self._quarantine, self._read("items", [S.ITEM_ID, S.SHARD]))
+
+    @cached_property
+    def _quarantine(self) -> pl.DataFrame:
+        return quarantined(self.place, self.manifest)
+
+    @property
+    def n_items(self) -> int:
+        """How many items have vectors, counted without reading them."""
+        return self._current(self._read("items", [S.ITEM_ID, S.SHARD]), self._quarantine).height
 
     @property
     def ids(self) -> list[str]:
@@ -147,54 +135,225 @@ class Store:
         """`(n_items, dim)`: the videos' means or the fused products."""
         return self.items[S.VECTOR].to_numpy()
 
-    def parts(self, columns: list[str]) -> pl.DataFrame:
+    def parts(self, columns: Sequence[str]) -> pl.DataFrame:
         """The frames or photos, item after item, with these columns."""
-        return self._read("parts", columns)
+        wanted = list(dict.fromkeys([*columns, S.ITEM_ID, S.SHARD]))
+        living = self.items.select(S.ITEM_ID, S.SHARD)
+        parts = self._read("parts", wanted).join(living, on=[S.ITEM_ID, S.SHARD], how="semi", maintain_order="left")
+        return parts.select(columns)
 
-    def _read(self, table: str, columns: list[str] | None = None) -> pl.DataFrame:
-        new = [shard for shard in self.manifest.shards if _shard_id(shard) not in self.known]
-        files = [file for shard in new for file in shard if file.startswith(table)]
-        return pl.concat([pl.read_parquet(self.path / file, columns=columns) for file in files])
+    def shard(self, number: int, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The `items` or `parts` of one shard, as written."""
+        return read_parquet(self.place, f"{table}-{number:05d}.parquet", columns)
+
+    def known_contents(self) -> pl.DataFrame:
+        """The signature, content hash and shard of every item, and the signatures of what was set aside."""
+        items = self._read("items", [S.ITEM_ID, S.SIGNATURE, S.CONTENT_HASH, S.SHARD])
+        aside = self._quarantine.with_columns(pl.lit("").alias(S.CONTENT_HASH)).select(items.columns).unique()
+        return self._current(pl.concat([items, aside]).unique([S.ITEM_ID, S.SHARD], maintain_order=True))
+
+    @staticmethod
+    def _current(rows: pl.DataFrame, others: pl.DataFrame | None = None) -> pl.DataFrame:
+        """The rows of *rows* from the last shard that tells of their item, here or in *others*."""
+        told = [rows.select(S.ITEM_ID, S.SHARD)] + ([] if others is None else [others.select(S.ITEM_ID, S.SHARD)])
+        last = pl.concat(told).group_by(S.ITEM_ID).agg(pl.col(S.SHARD).max())
+        return rows.join(last, on=[S.ITEM_ID, S.SHARD], how="semi", maintain_order="left")
+
+    def _read(self, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        new = [shard for shard in self.manifest.shards if shard.files and shard.shard_id not in self.known]
+        files = [f"{table}-{shard.number:05d}.parquet" for shard in new]
+        if not files:
+            schema = {S.ITEM_ID: pl.String, S.SIGNATURE: pl.String, S.CONTENT_HASH: pl.String, S.SHARD: pl.Int32}
+            return pl.DataFrame(schema=schema).select(columns or list(schema))
+        return pl.concat([read_parquet(self.place, file, columns) for file in files])
 
 
-def open_store(path: Path, kind: str) -> Store:
-    """Open the store at *path* and check it against its manifest.
+def open_store(path: Path | str, kind: str, *, known: Collection[str] = ()) -> Store:
+    """Open the store at *path* and check it against its manifest. A store whose job has not ended opens too.
 
     Args:
+        path: a folder or an fsspec URL.
         kind: `videos` or `products`.
+        known: shards (by `Store.shard_ids`) that are neither checked nor read.
 
     Raises:
         StoreError: it is absent, damaged, empty, or of the other kind.
     """
-    manifest = _read_manifest(path)
+    place = open_place(path)
+    manifest = read_state(place)
     if manifest.kind != kind:
         raise StoreError(f"{path} is a store of {manifest.kind}, not of {kind}.", f"Name the store of {kind}.")
-    if manifest.n_items == 0:
-        raise StoreError(f"{path} holds no {kind}: all were quarantined.", f"See {path / QUARANTINE} for the reasons.")
-    store = Store(path, manifest)
-    for name, checksum in {**manifest.files, **{k: v for shard in manifest.shards for k, v in shard.items()}}.items():
-        if not (path / name).is_file() or sha256_of(path / name) != checksum:
-            raise StoreError(f"{path / name} is missing or differs from the manifest.", "Embed again.")
-    if store.items.height != manifest.n_items or store.vectors.shape[1] != manifest.dim:
-        raise StoreError(f"{path / MANIFEST} does not describe the shards beside it.", "Embed again.")
+    _require_items(manifest, place)
+    checksums = dict(manifest.files) if manifest.complete else {}
+    for shard in manifest.shards:
+        checksums |= {} if shard.shard_id in known else shard.files
+    for name, checksum in checksums.items():
+        if sha256_at(place, name) != checksum:
+            raise StoreError(f"{place}/{name} is missing or differs from the manifest.", "Embed again.")
+    store = Store(path, manifest, frozenset(known))
+    if manifest.complete and not known and not _fits(store):
+        raise StoreError(f"{place}/{MANIFEST} does not describe the shards beside it.", "Embed again.")
     return store
 
 
-def _read_manifest(path: Path) -> StoreManifest:
-    file = path / MANIFEST
-    if not file.exists():
-        raise StoreError(f"{path} is not an embedding store: it has no {MANIFEST}.", "Make one: lookreel embed --help")
+def _require_items(manifest: StoreManifest, place: Place) -> None:
+    if any(shard.files for shard in manifest.shards):
+        return
+    if not manifest.complete:
+        raise StoreError(f"{place} is not finished and holds nothing yet.", "Run its embed command again; it goes on.")
+    raise StoreError(
+        f"{place} holds no {manifest.kind}: all were quarantined.", f"See {place}/{QUARANTINE} for the reasons."
+    )
+
+
+def _fits(store: Store) -> bool:
+    """Whether the manifest counts the items that are there, and their vectors are as long as it says."""
+    last = next(shard for shard in reversed(store.manifest.shards) if shard.files)
+    vectors = store.shard(last.number, "parts", [S.VECTOR])[S.VECTOR]
+    return vectors.dtype == pl.Array(pl.Float32, store.manifest.dim) and store.n_items == store.manifest.n_items
+
+
+def read_state(place: Place) -> StoreManifest:
+    """The manifest of the store at *place*, with what an unfinished job has committed.
+
+    Raises:
+        StoreError: there is none, or it is damaged or of another format.
+    """
     try:
-        fields = json.loads(file.read_text())
-        if fields["format"] != FORMAT:
-            raise StoreError(f"{path} has format {fields['format']}, this version reads {FORMAT}.", "Embed again.")
-        manifest = StoreManifest(**fields)
-        if not all(shard.keys() for shard in manifest.shards) or bool(manifest.shards) != (manifest.n_items > 0):
-            raise ValueError("its shards are not those of its items")
+        manifest = parse_manifest(place.read(MANIFEST), f"{place}/{MANIFEST}")
+    except FileNotFoundError:
+        raise StoreError(
+            f"{place} is not an embedding store: it has no {MANIFEST}.", "Make one: lookreel embed --help"
+        ) from None
+    if manifest.complete:
         return manifest
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{file} is damaged: {error}.", "Embed again.") from error
+    records = [record for record in committed(place) if record.number >= manifest.next_shard]
+    shards = (*manifest.shards, *records)
+    state = replace(manifest, shards=shards, n_items=sum(shard.n_items for shard in shards))
+    return replace(state, options=_with_shift(state))
 
 
-def _shard_id(shard: Mapping[str, str]) -> str:
-    return next(checksum for file, checksum in shard.items() if file.startswith("items"))
+def committed(place: Place) -> list[ShardRecord]:
+    """The records of shards that no manifest lists yet, by number."""
+    names = [name for name in place.names() if re.fullmatch(r"shard-\d+\.json", name)]
+    return sorted((_record(json.loads(place.read(name))) for name in names), key=lambda record: record.number)
+
+
+def parse_manifest(content: bytes, name: str) -> StoreManifest:
+    """A store's manifest from its JSON.
+
+    Raises:
+        StoreError: it is damaged or of another format.
+    """
+    try:
+        fields = json.loads(content)
+        if fields["format"] != FORMAT:
+            raise StoreError(f"{name} has format {fields['format']}, this version reads {FORMAT}.", "Embed again.")
+        manifest = StoreManifest(**{**fields, "shards": tuple(_record(shard) for shard in fields["shards"])})
+        if manifest.complete and not {QUARANTINE, REJECTED} <= manifest.files.keys():
+            raise ValueError("it does not name its files")
+        return manifest
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"{name} is damaged: {error}.", "Embed again.") from error
+
+
+def _record(fields: Mapping[str, Any]) -> ShardRecord:
+    record = ShardRecord(**{**fields, "shift": Shift(**fields.get("shift", {}))})
+    if record.files and set(record.files) != {f"{table}-{record.number:05d}.parquet" for table in ("items", "parts")}:
+        raise ValueError("its shards are not those of its items")
+    return record
+
+
+def commit_shard(
+    place: Place,
+    number: int,
+    items: pl.DataFrame,
+    parts: pl.DataFrame,
+    quarantine: Sequence[Sequence[str]],
+    shift: Shift,
+) -> ShardRecord:
+    """Write one shard: a row for each item, one for each of their frames or photos, and last the record of both."""
+    contents = {}
+    if items.height:
+        contents = {f"{name}-{number:05d}.parquet": _parquet(t) for name, t in (("items", items), ("parts", parts))}
+    for name, content in contents.items():
+        place.write(name, content)
+    checksums = {name: sha256(content).hexdigest() for name, content in contents.items()}
+    record = ShardRecord(number, items.height, checksums, quarantine, shift)
+    write_record(place, record)
+    return record
+
+
+def write_record(place: Place, record: ShardRecord) -> None:
+    """Write a shard's record, which commits it."""
+    place.write(f"shard-{record.number:05d}.json", json.dumps(asdict(record)).encode())
+
+
+def begin(place: Place, manifest: StoreManifest) -> None:
+    """Write the manifest of a store whose job begins: what it holds already, and that more will come."""
+    write_manifest(place, replace(manifest, complete=False, files={}))
+
+
+def finish(place: Place, rejected: pl.DataFrame) -> StoreManifest:
+    """Write the quarantine, the table's *rejected* rows and the manifest of all shards, which ends the job."""
+    state = read_state(place)
+    quarantine = Store(str(place), state).quarantine
+    contents = {QUARANTINE: _parquet(quarantine), REJECTED: _parquet(rejected)}
+    for name, content in contents.items():
+        place.write(name, content)
+    manifest = replace(
+        state,
+        complete=True,
+        n_items=Store(str(place), state).n_items,
+        n_quarantined=quarantine.height,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        shards=tuple(_slim(shard, keep_shift=bool(state.part)) for shard in state.shards),
+        files={name: sha256(content).hexdigest() for name, content in contents.items()},
+    )
+    write_manifest(place, manifest)
+    for record in committed(place):
+        place.remove(f"shard-{record.number:05d}.json")
+    return manifest
+
+
+def _slim(shard: ShardRecord, *, keep_shift: bool) -> ShardRecord:
+    """What a manifest keeps of a record: the quarantine has its own file, and only `embed merge` still adds shifts."""
+    return replace(shard, quarantine=(), shift=shard.shift if keep_shift else Shift())
+
+
+def write_manifest(place: Place, manifest: StoreManifest) -> None:
+    """Replace the manifest."""
+    place.write(MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
+
+
+def quarantined(place: Place, manifest: StoreManifest) -> pl.DataFrame:
+    """All rows set aside so far, those of an unfinished job too."""
+    fresh = [(*row, shard.number) for shard in manifest.shards for row in shard.quarantine]
+    rows = pl.DataFrame(fresh, schema=QUARANTINE_SCHEMA, orient="row")
+    try:
+        return pl.concat([read_parquet(place, QUARANTINE), rows]).unique(maintain_order=True)
+    except FileNotFoundError:
+        return rows
+
+
+def read_parquet(place: Place, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """A parquet file of *place*."""
+    opened = place.open(name)
+    if isinstance(opened, Path):
+        return pl.read_parquet(opened, columns=list(columns) if columns else None)
+    with opened as file:
+        return pl.read_parquet(file.read(), columns=list(columns) if columns else None)
+
+
+def _with_shift(manifest: StoreManifest) -> Mapping[str, Any]:
+    """The options with the modality shift of all shards, once one is known kept as it is: vectors made with it stay."""
+    if manifest.kind != PRODUCTS or any(manifest.options.get(SHIFT, ())):
+        return manifest.options
+    shift = Shift.summed([shard.shift for shard in manifest.shards], manifest.dim)
+    return {**manifest.options, SHIFT: shift.mean(manifest.dim).tolist()}
+
+
+def _parquet(table: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from indexing.cli.doctor import doctor_app
 from indexing.cli.embed import embed_app
 from indexing.cli.index import index_app
+from indexing.cli.sync import sync_command
 from sample_shop.cli import app as shop_app
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ config_app = typer.Typer(help="See what lookreel.toml decides.", no_args_is_help
 app.add_typer(tables_app, name="tables")
 app.add_typer(embed_app, name="embed")
 app.add_typer(index_app, name="index")
+app.add_typer(doctor_app, name="doctor")
 app.add_typer(shop_app, name="shop")
 app.add_typer(config_app, name="config")
 
@@ -187,6 +190,9 @@ def similar(
 
     opened = open_named_snapshot(snapshot)
     _print_answer(opened, opened.similar(video_id, k, where=parse_where(where or [])), as_json)
+
+
+app.command("sync")(sync_command)
 
 
 def _print_answer(snapshot: "Snapshot", answer: "Feed | Results", as_json: bool) -> None:

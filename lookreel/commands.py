@@ -46,7 +46,9 @@ class _Opened:
 
 def open_named_snapshot(flag: Path | None, config: Config | None = None) -> Snapshot:
     """The snapshot of a flag, or the one of lookreel.toml."""
-    return open_snapshot((config or load_config()).path("snapshot", flag))
+    config = config or load_config()
+    kind = config["index.kind"]
+    return open_snapshot(config.path("snapshot", flag), index=None if kind == "auto" else kind)
 
 
 def recommend_one(request: RecommendRequest, user_id: str) -> tuple[Snapshot, Feed]:

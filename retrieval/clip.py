@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from retrieval.encoder import SAMPLE, SAMPLE_FOLDER, Vectors
+from retrieval.encoder import SAMPLE, SAMPLE_FOLDER, Precision, Vectors
 from retrieval.errors import ModelError, import_extra
+from retrieval.preparation import Preparation
 
 if TYPE_CHECKING:
     import torch
@@ -27,25 +29,39 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 class OpenClipEncoder:
     """An open_clip model in evaluation mode on one device.
 
-    Images are encoded in bfloat16 where the processor has instructions for it: nearly twice as fast, and the vectors
-    agree to a cosine of 0.998. Texts are encoded in float32.
+    Images are encoded in bfloat16 where the device has instructions for it: nearly twice as fast, and the vectors agree
+    to a cosine of 0.998. Texts are encoded in float32.
     """
 
     encodes_text = True
 
-    def __init__(self, name: str, model: Any, preprocess: Any, tokenizer: Any, device: str, *, bfloat16: bool) -> None:
+    def __init__(
+        self, name: str, model: Any, preprocess: Any, tokenizer: Any, device: str, precision: Precision
+    ) -> None:
         self._torch = import_extra("torch", "embed")
         self.name = name
         self._model, self._preprocess, self._tokenizer = model, preprocess, tokenizer
         self._device = device
-        self._bfloat16 = bfloat16
+        self.precision = precision
+        self.preparation = _preparation(preprocess)
+        self._normalise = preprocess.transforms[-1]
         self.fingerprint = _fingerprint(model, preprocess)
         self.dim = int(self.encode_texts(["a"]).shape[1])
 
     def encode_images(self, images: "Sequence[Image]") -> Vectors:
         """Unit vectors `(len(images), dim)` of RGB images."""
-        with self._torch.autocast(self._device.partition(":")[0], self._torch.bfloat16, enabled=self._bfloat16):
+        with self._autocast():
             return self._in_batches(images, self._stack, self._model.encode_image)
+
+    def encode_prepared(self, pixels: NDArray[np.uint8]) -> Vectors:
+        """Unit vectors `(n, dim)` of pictures `(n, height, width, 3)` that the preparation made, as one batch."""
+        batch = self._torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)  # channels_last, as encode_images
+        with self._torch.inference_mode(), self._autocast():
+            return _unit(self._model.encode_image(self._normalise(batch.float() / 255)).float().cpu().numpy())
+
+    def _autocast(self) -> Any:
+        enabled = self.precision is Precision.BF16
+        return self._torch.autocast(self._device.partition(":")[0], self._torch.bfloat16, enabled=enabled)
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors `(len(texts), dim)`; text beyond the model's context is cut."""
@@ -63,15 +79,34 @@ class OpenClipEncoder:
                 encode(prepare(items[start : start + BATCH]).to(self._device)).float().cpu().numpy()
                 for start in range(0, len(items), BATCH)
             ]
-        vectors = np.concatenate(parts)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
+        return _unit(np.concatenate(parts))
 
 
-def open_clip_encoder(name: str, device: str = "auto", *, bfloat16: bool | None = None) -> OpenClipEncoder:
+def _unit(vectors: Vectors) -> Vectors:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def _preparation(preprocess: Any) -> Preparation | None:
+    """What *preprocess* does before it makes a tensor, where that is resizing as CLIP models do; else None."""
+    steps = {type(step).__name__: step for step in preprocess.transforms}
+    resize, crop = steps.pop("Resize", None), steps.pop("CenterCrop", None)
+    plain = {"MaybeConvertMode", "MaybeToTensor", "ToTensor", "Normalize"}
+    if resize is None or set(steps) - plain or resize.interpolation.value != "bicubic" or resize.max_size:
+        return None
+    if crop is None:
+        return Preparation(tuple(resize.size), crop=False) if isinstance(resize.size, Sequence) else None
+    return Preparation(tuple(crop.size), crop=True) if _one(resize.size) == min(crop.size) else None
+
+
+def _one(size: Any) -> int | None:
+    """The side of a shorter-side resize; torchvision writes it as 224 or (224,)."""
+    if isinstance(size, Sequence):
+        return size[0] if len(size) == 1 else None
+    return int(size)
+
+
+def open_clip_encoder(name: str, device: str = "auto", precision: Precision = Precision.AUTO) -> OpenClipEncoder:
     """Return the open_clip model *name* as an encoder; see `retrieval.encoder.open_encoder` for names.
-
-    Args:
-        bfloat16: how images are encoded, by default as suits the device.
 
     Raises:
         ModelError: no such model, or its files cannot be had.
@@ -91,8 +126,9 @@ def open_clip_encoder(name: str, device: str = "auto", *, bfloat16: bool | None 
             "Check the name; where there is no network, copy the model's folder here and name it local-dir:FOLDER.",
         ) from error
     model = model.eval().to(memory_format=torch.channels_last)
-    half = has_bfloat16(torch, device) if bfloat16 is None else bfloat16
-    return OpenClipEncoder(name, model, preprocess, tokenizer, device, bfloat16=half)
+    if precision is Precision.AUTO:
+        precision = Precision.BF16 if has_bfloat16(torch, device) else Precision.FP32
+    return OpenClipEncoder(name, model, preprocess, tokenizer, device, precision)
 
 
 def has_bfloat16(torch: Any, device: str) -> bool:

@@ -34,6 +34,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or any(not isinstance(text, str) or not text for text in value):
+        raise ValueError('a list of texts such as ["https://cdn.example"]')
+    return tuple(value)
+
+
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError("a whole number of at least 1")
@@ -59,12 +65,31 @@ OPTIONS: Mapping[str, Option] = {
     "paths.snapshot": Option("snapshot", "what is served", _text),
     "encoder.model": Option(SAMPLE, "sample, ViT-B-32/laion2b_s34b_b79k, hf-hub:…, local-dir:…", _text),
     "encoder.device": Option("auto", "auto, cpu, cuda …", _text),
+    "encoder.precision": Option("auto", "of images: auto, bf16 or fp32", _text),
     "embed.frames": Option(8, "frames taken of each video, evenly in time", _whole),
     "embed.long_side": Option(448, "pixels of the longer side of stored frames and photos", _whole),
     "embed.unit": Option(False, "bring video vectors to length 1 (the paper does not)", _flag),
+    "embed.decoder": Option("pyav", "what reads videos: pyav or decord", _text),
+    "embed.accuracy": Option("nearest", "exact frames, or the nearest that is cheap to decode", _text),
     "embed.photo_weight": Option(1.0, "weight of a product's photos in its vector", _share),
     "embed.text_weight": Option(1.0, "weight of a product's text in its vector", _share),
+    "media.allowed": Option((), "where media may be fetched from, such as https://cdn.example or s3://bucket", _texts),
+    "index.kind": Option("auto", "how videos are searched; lookreel index tune measures the kinds", _text),
+    "snapshot.keep_versions": Option(5, "versions of a snapshot that stay", _whole),
+    "snapshot.keep_days": Option(7, "and for so many days the last version of each", _whole),
 }
+
+
+def parse_span(text: str) -> float:
+    """Seconds of a span such as `30s`, `90m`.
+
+    Raises:
+        ConfigError: this is no span.
+    """
+    try:
+        return parse_half_life(text)
+    except ValueError as error:
+        raise ConfigError(f"{text} is not {error}.", "Write a number and a unit: s, m, h, d or w.") from None
 
 
 def parse_half_life(text: str) -> float:
@@ -124,6 +149,10 @@ class Config:
         """A flag's path, or the one of the file."""
         return flag if flag is not None else Path(self.values[f"paths.{name}"])
 
+    def place(self, name: str, flag: str | None) -> str:
+        """A flag's folder or fsspec URL, or the one of the file."""
+        return flag if flag is not None else str(self.values[f"paths.{name}"])
+
     def system(self, name: str) -> SystemConfig:
         """The system called *name*: one of the file's, or one of the kinds with its defaults.
 
@@ -179,6 +208,8 @@ max_events = 100  # how far back a history goes
 
 
 def _toml_value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml_value, value))}]"
     return str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
 
 

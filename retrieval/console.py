@@ -50,26 +50,43 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task, rate = bar.add_task(what, total=None, rate=""), _Rate()
+        yield lambda done, total: bar.update(task, completed=done, total=total, rate=f"{rate.of(done):.1f}/s")
+
+
+class _Rate:
+    """What is done in a second, leaving out what was done before the first call: a resumed job's earlier work."""
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._before = 0
+
+    def of(self, done: int) -> float:
+        now = time.monotonic()
+        if self._started is None:
+            self._started, self._before = now, done
+        return (done - self._before) / max(now - self._started, 1e-9)
 
 
 class _LogLines:
     """Progress as plain lines: at most one every `LOG_EVERY_S` seconds, and the last."""
 
     def __init__(self, what: str) -> None:
-        self._what = what
-        self._started = self._said = time.monotonic()
+        self._what, self._rate = what, _Rate()
+        self._said = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
+        now, rate = time.monotonic(), self._rate.of(done)
         if done < total and now - self._said < LOG_EVERY_S:
             return
         self._said = now
-        rate = done / max(now - self._started, 1e-9)
-        sys.stderr.write(f"{self._what}: {done}/{total} ({rate:.1f}/s)\n")
+        left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+        sys.stderr.write(f"{self._what}: {done}/{total} ({rate:.1f}/s{left})\n")
         sys.stderr.flush()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoder import CONTENT, Vectors
+from retrieval.encoder import CONTENT, Precision, Vectors
 from retrieval.errors import ModelError, import_extra
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class ContentEncoder:
 
     name = CONTENT
     encodes_text = False
+    precision = Precision.FP32
+    preparation = None
 
     def __init__(self) -> None:
         self.fingerprint = f"lab{'x'.join(map(str, LAB_BINS))}-outline{SIDE}"
@@ -48,6 +50,10 @@ class ContentEncoder:
     def encode_images(self, images: "Sequence[Image]") -> Vectors:
         """Unit vectors `(len(images), dim)` of RGB images."""
         return np.array([_describe(lab_pixels(image)) for image in images], np.float32).reshape(len(images), self.dim)
+
+    def encode_prepared(self, pixels: NDArray[np.uint8]) -> Vectors:
+        """Never: these descriptors have no preparation of their own."""
+        raise TypeError("the content descriptors take pictures as they are")
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:
         """Never: these descriptors see pictures only."""

@@ -18,9 +18,11 @@ from retrieval.index import default_index_kind
 from retrieval.index.protocol import Mask, Neighbours
 from retrieval.log import Statistics, from_us, make_events, to_us
 from retrieval.ragged import Ragged
-from retrieval.snapshot_files import AGAIN, CLIP_SPACE, F, Space, open_space, read_manifest, verify_files
+from retrieval.snapshot_files import CLIP_SPACE, SnapshotManifest, live_version, read_manifest
+from retrieval.spaces import Space
 from retrieval.systems import Answer, Audience, System, SystemConfig, make_system
 from retrieval.tables import Columns as C
+from retrieval.version_files import open_version
 from retrieval.where import Where, matching, where_of
 
 
@@ -43,6 +45,7 @@ class Snapshot:
     products: pl.DataFrame
     statistics: Statistics
     spaces: Mapping[str, Space]
+    manifest: SnapshotManifest = field(repr=False, compare=False)
     _encoders: dict[str, Encoder] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -244,33 +247,35 @@ def require_encoder(encoder: Encoder, name: str, fingerprint: str, where: str) -
         )
 
 
-def open_snapshot(path: Path | str, *, index: str | None = None, verify: bool = True) -> Snapshot:
-    """Open a snapshot and check it against its manifest.
+def open_snapshot(
+    path: Path | str,
+    *,
+    version: str | None = None,
+    known: Snapshot | None = None,
+    index: str | None = None,
+    verify: bool = True,
+) -> Snapshot:
+    """Open a version of a snapshot and check it against its manifest.
 
     Args:
+        version: by default the live one.
+        known: one opened before: what this version shares with it is taken over, neither read nor checked again.
         index: the kind of index, by default FAISS where it is installed.
-        verify: compute the checksums of all files.
+        verify: compute the checksums of all other files.
 
     Raises:
         SnapshotError: it is absent, of another format, or differs from its manifest.
     """
     path = Path(path)
-    manifest = read_manifest(path)
-    if verify:
-        verify_files(path, manifest.files)
-    statistics = Statistics(
-        to_us(manifest.as_of),
-        np.load(path / F.VIDEO_POPULARITY),
-        np.load(path / F.PRODUCT_POPULARITY),
-        manifest.markets,
-    )
-    kind = index or default_index_kind()
-    videos, products = pl.read_parquet(path / F.VIDEOS), pl.read_parquet(path / F.PRODUCTS)
-    spaces = {name: open_space(path, name, about, kind) for name, about in manifest.spaces.items()}
-    for space in spaces.values():
-        if (len(space.video_vectors), len(space.product_vectors)) != (videos.height, products.height):
-            raise SnapshotError(f"{path} holds other numbers of vectors than of items.", AGAIN)
-    return Snapshot(path, manifest.version, videos, products, statistics, spaces)
+    name = version or live_version(path)
+    try:
+        opened = open_version(path, read_manifest(path, name), index or default_index_kind(), known, verify=verify)
+    except SnapshotError:
+        if version or live_version(path) == name:
+            raise
+        # Replaced and pruned while we were reading: the version that is live now is whole.
+        return open_snapshot(path, known=known, index=index, verify=verify)
+    return Snapshot(path, name, opened.videos, opened.products, opened.statistics, opened.spaces, opened.manifest)
 
 
 def require_count(k: int) -> int:

@@ -1,37 +1,46 @@
-"""A snapshot's folder: where things stand in it, and how its parts are read and checked."""
+"""A snapshot's folder: the pointer to its live version, the versions' manifests, and the objects that they share.
+
+- `manifest.json`: which version is live; replaced in one step.
+- `versions/<version>.json`: what a version binds, by checksum.
+- `objects/<checksum>.<kind>`: tables and arrays, never changed; versions share them.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from retrieval.errors import SnapshotError
 from retrieval.folders import MANIFEST as MANIFEST
 from retrieval.folders import sha256_of
-from retrieval.index import build_index
-from retrieval.index.protocol import Half, VectorIndex
 
-FORMAT = 1
+FORMAT = 2
 SNAPSHOT = "snapshot"
+VERSIONS = "versions"
+OBJECTS = "objects"
 CLIP_SPACE = "clip"
 AGAIN = "Build the snapshot again."
 
 
 class SnapshotFiles:
-    """Where things stand in a snapshot's folder."""
+    """What the files of a version hold, and those of each of its segments."""
 
     VIDEOS = "videos.parquet"
     PRODUCTS = "products.parquet"
-    POSTERS = "posters.parquet"
     REJECTED = "rejected.parquet"
+    UNUSED = "unused.parquet"
     VIDEO_POPULARITY = "video_popularity.npy"
     PRODUCT_POPULARITY = "product_popularity.npy"
+    VIDEO_PLACEMENT = "video_placement.npy"
+    PRODUCT_PLACEMENT = "product_placement.npy"
+
+    VIDEO_ITEMS = "video_items.parquet"
+    PRODUCT_ITEMS = "product_items.parquet"
+    POSTERS = "posters.parquet"
     VIDEO_VECTORS = "video_vectors.npy"
     FRAME_VECTORS = "frame_vectors.npy"
     FRAME_TIMES = "frame_times.npy"
@@ -43,50 +52,75 @@ class SnapshotFiles:
 
 
 F = SnapshotFiles
+OF_VERSION = frozenset((F.VIDEOS, F.PRODUCTS, F.REJECTED, F.UNUSED, F.VIDEO_POPULARITY, F.PRODUCT_POPULARITY)) | {
+    F.VIDEO_PLACEMENT,
+    F.PRODUCT_PLACEMENT,
+}
+OF_SEGMENT = frozenset((F.VIDEO_ITEMS, F.PRODUCT_ITEMS, F.POSTERS))
+OF_SPACE = frozenset((F.VIDEO_VECTORS, F.FRAME_VECTORS, F.FRAME_TIMES, F.PRODUCT_VECTORS))
 
 
 @dataclass(frozen=True)
-class Space:
-    """Vectors of one encoder, row by row as the snapshot's tables.
+class SegmentFiles:
+    """What a manifest says of one segment: its rows, living or not, and its *files* by checksum."""
 
-    *video_vectors* `(n_videos, dim)`, *frame_vectors* `(n_videos, m, dim)` with *frame_times_s* `(n_videos, m)` (NaN
-    where a frame is missing), *product_vectors* `(n_products, dim)`; all fp16 but the times.
-    """
-
-    encoder: str
-    fingerprint: str
-    video_vectors: Half
-    frame_vectors: Half
-    frame_times_s: NDArray[np.float32]
-    product_vectors: Half
-    index: VectorIndex
+    n_videos: int
+    n_products: int
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class SnapshotManifest:
-    """What a snapshot's manifest binds: *files* by checksum, *spaces* by name, and the time its statistics count to."""
+    """One version. *content* is all that its name binds: the other fields down to *files* are read from it.
+
+    *as_of* is the time that its statistics count to. *number* counts publications, *parent* was live before it.
+    """
 
     version: str
+    content: Mapping[str, Any]
     as_of: datetime
     markets: tuple[str, ...]
     spaces: Mapping[str, Mapping[str, Any]]
+    segments: tuple[SegmentFiles, ...]
     files: Mapping[str, str]
+    number: int
+    parent: str
+    created: datetime
+
+    def objects(self) -> Iterator[tuple[str, str]]:
+        """What each file holds, and its checksum: those of the version, then those of its segments."""
+        for files in (self.files, *(segment.files for segment in self.segments)):
+            yield from files.items()
+
+    def lengths(self) -> tuple[list[int], list[int]]:
+        """How many videos, and how many products, each segment holds."""
+        return [s.n_videos for s in self.segments], [s.n_products for s in self.segments]
 
 
 def version_of(content: Mapping[str, Any]) -> str:
     """The version of a snapshot: twelve hexadecimal digits of everything that its manifest binds.
 
     Args:
-        content: as_of, markets, spaces and files.
+        content: as_of, markets, spaces, segments, files and stores.
     """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def read_manifest(path: Path) -> SnapshotManifest:
-    """Read and check the manifest of the snapshot at *path*.
+def object_path(path: Path, name: str, checksum: str) -> Path:
+    """Where the snapshot at *path* keeps the file that is called *name* in a manifest."""
+    return path / OBJECTS / f"{checksum}{Path(name).suffix}"
+
+
+def manifest_path(path: Path, version: str) -> Path:
+    """Where the snapshot at *path* keeps the manifest of a version."""
+    return path / VERSIONS / f"{version}.json"
+
+
+def live_version(path: Path) -> str:
+    """The version of the snapshot at *path* that is served.
 
     Raises:
-        SnapshotError: there is none, or it is damaged or of another format.
+        SnapshotError: *path* is no snapshot, or one of another format.
     """
     file = path / MANIFEST
     if not file.is_file():
@@ -94,55 +128,94 @@ def read_manifest(path: Path) -> SnapshotManifest:
             f"{path} is not a snapshot: it has no {MANIFEST}.", "Build one: lookreel index build --help"
         )
     try:
-        fields = json.loads(file.read_text())
-        if fields.get("kind") != SNAPSHOT or fields["format"] != FORMAT:
+        pointer = json.loads(file.read_text())
+        if pointer.get("kind") != SNAPSHOT or pointer["format"] != FORMAT:
             raise SnapshotError(
-                f"{path} is {fields.get('kind')} of format {fields.get('format')}, not a snapshot of format {FORMAT}.",
+                f"{path} is {pointer.get('kind')} of format {pointer.get('format')}, not a snapshot of format "
+                f"{FORMAT}.",
                 AGAIN,
             )
-        return _checked(fields)
+        return _require_hex(pointer["version"], 12)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"{file} is damaged: {error}.", AGAIN) from error
 
 
+def version_names(path: Path) -> list[str]:
+    """The versions that the snapshot at *path* keeps, in no order."""
+    return [file.stem for file in (path / VERSIONS).glob("*.json") if re.fullmatch("[0-9a-f]{12}", file.stem)]
+
+
+def read_manifest(path: Path, version: str | None = None) -> SnapshotManifest:
+    """Read and check the manifest of a version of the snapshot at *path*, by default of the live one.
+
+    Raises:
+        SnapshotError: there is none, or it is damaged or of another format.
+    """
+    name = version or live_version(path)
+    if not re.fullmatch("[0-9a-f]{12}", name) or not manifest_path(path, name).is_file():
+        raise SnapshotError(
+            f"The snapshot {path} holds no version {name}.", "See those that it keeps: lookreel index info"
+        )
+    try:
+        fields = json.loads(manifest_path(path, name).read_text())
+        if fields["version"] != name or fields["format"] != FORMAT:
+            raise ValueError(f"it is version {fields['version']} of format {fields['format']}")
+        return _checked(fields)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SnapshotError(f"{manifest_path(path, name)} is damaged: {error}.", AGAIN) from error
+
+
 def _checked(fields: Mapping[str, Any]) -> SnapshotManifest:
     """The manifest's fields, if its version is that of its content and every file is named that we shall read."""
-    content = {name: fields[name] for name in ("as_of", "markets", "spaces", "files")}
+    content = {name: fields[name] for name in ("as_of", "markets", "spaces", "segments", "files", "stores")}
     if fields["version"] != version_of(content):
         raise ValueError("its version is not that of its content")
-    of_space = (F.VIDEO_VECTORS, F.FRAME_VECTORS, F.FRAME_TIMES, F.PRODUCT_VECTORS)
-    needed = {F.VIDEOS, F.PRODUCTS, F.VIDEO_POPULARITY, F.PRODUCT_POPULARITY}
-    needed |= {F.of_space(space, name) for space in (CLIP_SPACE, *fields["spaces"]) for name in of_space}
-    if missing := needed - set(fields["files"]):
+    of_spaces = {F.of_space(space, name) for space in (CLIP_SPACE, *fields["spaces"]) for name in OF_SPACE}
+    segments = tuple(SegmentFiles(**segment) for segment in fields["segments"])
+    if not segments:
+        raise ValueError("it names no segment")
+    _require_named(fields["files"], OF_VERSION)
+    for segment in segments:
+        _require_named(segment.files, OF_SEGMENT | of_spaces)
+    return SnapshotManifest(
+        fields["version"], content, datetime.fromisoformat(fields["as_of"]), tuple(fields["markets"]),
+        fields["spaces"], segments, fields["files"],
+        int(fields["number"]), str(fields["parent"]), datetime.fromisoformat(fields["created"]),
+    )  # fmt: skip
+
+
+def _require_named(files: Mapping[str, str], needed: Collection[str]) -> None:
+    if missing := set(needed) - set(files):
         raise ValueError(f"it does not name {min(missing)}")
-    as_of = datetime.fromisoformat(fields["as_of"])
-    return SnapshotManifest(fields["version"], as_of, tuple(fields["markets"]), fields["spaces"], fields["files"])
+    for checksum in files.values():
+        _require_hex(checksum, 64)
 
 
-def verify_files(path: Path, files: Mapping[str, str]) -> None:
-    """Compare every file of the snapshot at *path* with its checksum.
+def _require_hex(text: str, length: int) -> str:
+    """*text*, if it can be a checksum: nothing else is ever made part of a path."""
+    if not re.fullmatch(f"[0-9a-f]{{{length}}}", text):
+        raise ValueError(f"{text!r} is no checksum of {length} digits")
+    return text
+
+
+def verify_objects(path: Path, objects: Sequence[tuple[str, str]], known: Collection[str] = ()) -> None:
+    """Compare files of the snapshot at *path* with their checksums, but for those *known* to be right.
+
+    Args:
+        objects: what each file holds, and its checksum.
 
     Raises:
         SnapshotError: one is missing or differs.
     """
-    for name, checksum in files.items():
-        if not (path / name).is_file() or sha256_of(path / name) != checksum:
-            raise SnapshotError(f"{path / name} is missing or differs from the manifest.", AGAIN)
+    for name, checksum in objects:
+        if checksum not in known and _checksum(object_path(path, name, checksum)) != checksum:
+            raise SnapshotError(
+                f"{object_path(path, name, checksum)} ({name}) is missing or differs from the manifest.", AGAIN
+            )
 
 
-def open_space(path: Path, name: str, about: Mapping[str, Any], index_kind: str) -> Space:
-    """Open the space *name* of the snapshot at *path*, with an index of *index_kind* over its videos."""
-
-    def array(file: str) -> Any:
-        return np.load(path / F.of_space(name, file), mmap_mode="r")
-
-    videos = np.asarray(array(F.VIDEO_VECTORS))
-    return Space(
-        about["encoder"],
-        about["fingerprint"],
-        videos,
-        array(F.FRAME_VECTORS),
-        np.asarray(array(F.FRAME_TIMES)),
-        np.asarray(array(F.PRODUCT_VECTORS)),
-        build_index(index_kind, videos),
-    )
+def _checksum(file: Path) -> str:
+    try:
+        return sha256_of(file)
+    except FileNotFoundError:
+        return ""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from retrieval.index.protocol import Mask, Neighbours, VectorIndex, take_best
 from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, Statistics, full_weights
 from retrieval.ragged import Ints, Ragged
-from retrieval.snapshot_files import Space
+from retrieval.spaces import Space
 from retrieval.towers.user import global_vector, recency_weights, user_vectors
 from retrieval.where import Where
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from retrieval.encoder import Vectors
+from retrieval.encoder import Precision, Vectors
 
 AXES = {"red": (1.0, 0.0, 0.0), "green": (0.0, 1.0, 0.0), "blue": (0.0, 0.0, 1.0), "white": (1.0, 1.0, 1.0)}
 
@@ -12,6 +12,8 @@ class MeanColourEncoder:
 
     name = "mean-colour"
     encodes_text = True
+    precision = Precision.FP32
+    preparation = None
     dim = 3
 
     def __init__(self, fingerprint: str = "mean-colour-1") -> None:

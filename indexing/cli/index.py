@@ -1,26 +1,42 @@
 """`lookreel index …`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from indexing.cli.options import AsJson, Overwrite
+from indexing.cli.options import AsJson
+from indexing.cli.tune import tune_command
 
-index_app = typer.Typer(help="Publish stores as a snapshot.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from indexing.changes import Changes
+    from indexing.survey import SnapshotInfo
+    from indexing.update import UpdateSummary
+    from indexing.versions import Keep
+
+index_app = typer.Typer(help="Publish stores as a snapshot, and look after its versions.", no_args_is_help=True)
+index_app.command("tune")(tune_command)
+
+Videos = Annotated[Path | None, typer.Option(help="Store of videos.")]
+Products = Annotated[Path | None, typer.Option(help="Store of products.")]
+TablesFolder = Annotated[Path | None, typer.Option(help="Folder of the shop's tables.")]
+Folder = Annotated[Path | None, typer.Option("--snapshot", help="Folder of the snapshot.")]
+KeepVersions = Annotated[int, typer.Option(min=1, help="Keep so many versions, the live one among them.")]
+KeepDays = Annotated[int, typer.Option(min=0, help="Keep the last version of each of so many days, too.")]
 
 
 @index_app.command("build")
 def index_build(
-    videos: Annotated[Path | None, typer.Option(help="Store of videos.")] = None,
-    products: Annotated[Path | None, typer.Option(help="Store of products.")] = None,
-    tables: Annotated[Path | None, typer.Option(help="Folder of the shop's tables.")] = None,
+    videos: Videos = None,
+    products: Products = None,
+    tables: TablesFolder = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where the snapshot goes.")] = None,
     at: Annotated[str | None, typer.Option(help="Count what is popular before this UTC time; by default all.")] = None,
-    overwrite: Overwrite = False,
+    keep_versions: KeepVersions = 5,
+    keep_days: KeepDays = 7,
     as_json: AsJson = False,
 ) -> None:
-    """Publish embedded videos and products as a snapshot that can be searched and served."""
+    """Publish embedded videos and products as a snapshot, or as a new version of the one that is there."""
     from indexing.publish import build_snapshot
     from retrieval.config import load_config
     from retrieval.console import to_json
@@ -33,7 +49,7 @@ def index_build(
         config.path("tables", tables),
         config.path("snapshot", out),
         at_us=parse_at(at),
-        overwrite=overwrite,
+        keep=_keep(keep_versions, keep_days),
     )
     if as_json:
         print(to_json(summary))
@@ -44,3 +60,159 @@ def index_build(
         f"{summary.n_rejected} rows rejected."
     )
     print(f"Next: lookreel recommend --snapshot {summary.snapshot} --tables DIR --user USER")
+
+
+@index_app.command("update")
+def index_update(
+    videos: Videos = None,
+    products: Products = None,
+    tables: TablesFolder = None,
+    snapshot: Folder = None,
+    recount: Annotated[bool, typer.Option("--recount", help="Count anew what is popular, from the log.")] = False,
+    keep_versions: KeepVersions = 5,
+    keep_days: KeepDays = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Publish what the tables and stores hold beyond the live version: added, replaced, changed and deleted items."""
+    from indexing.update import update_snapshot
+    from retrieval.config import load_config
+    from retrieval.console import to_json
+
+    config = load_config()
+    summary = update_snapshot(
+        config.path("snapshot", snapshot),
+        config.path("videos", videos),
+        config.path("products", products),
+        config.path("tables", tables),
+        keep=_keep(keep_versions, keep_days),
+        recount=recount,
+    )
+    print(to_json(summary) if as_json else _update_words(summary))
+
+
+@index_app.command("compact")
+def index_compact(
+    snapshot: Folder = None, keep_versions: KeepVersions = 5, keep_days: KeepDays = 7, as_json: AsJson = False
+) -> None:
+    """Publish the live version as one segment, without the rows that were replaced or deleted."""
+    from indexing.update import compact_snapshot
+    from retrieval.config import load_config
+    from retrieval.console import to_json
+
+    summary = compact_snapshot(load_config().path("snapshot", snapshot), keep=_keep(keep_versions, keep_days))
+    if as_json:
+        print(to_json(summary))
+    elif summary.n_segments == 1 and not summary.n_dead:
+        print(f"{summary.snapshot} is compact already; version {summary.version} stays live.")
+    else:
+        print(
+            f"Snapshot {summary.version} in {summary.snapshot}: {summary.n_segments} segments became one, "
+            f"{summary.n_dead} dead rows went."
+        )
+
+
+@index_app.command("info")
+def index_info(snapshot: Folder = None, as_json: AsJson = False) -> None:
+    """Show the versions of a snapshot and the segments of the live one."""
+    from indexing.survey import describe_snapshot
+    from retrieval.config import load_config
+    from retrieval.console import to_json
+
+    info = describe_snapshot(load_config().path("snapshot", snapshot))
+    print(to_json(info) if as_json else _info_words(info))
+
+
+@index_app.command("verify")
+def index_verify(
+    snapshot: Folder = None,
+    every: Annotated[bool, typer.Option("--all", help="Every version that is kept, not only the live one.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare every file with its checksum, and some searches with brute force."""
+    from indexing.survey import verify_snapshot
+    from retrieval.config import load_config
+    from retrieval.console import to_json
+
+    report = verify_snapshot(load_config().path("snapshot", snapshot), every=every)
+    if as_json:
+        print(to_json(report))
+        return
+    print(
+        f"{report.snapshot} is whole: {len(report.versions)} versions, {report.n_files} files "
+        f"({_megabytes(report.n_bytes)}), {report.n_searches} searches as by brute force."
+    )
+
+
+@index_app.command("rollback")
+def index_rollback(
+    snapshot: Folder = None,
+    to: Annotated[
+        str | None, typer.Option(help="The version to serve again.", show_default="the one that was live before")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve an earlier version again."""
+    from indexing.versions import rollback_snapshot
+    from retrieval.config import load_config
+    from retrieval.console import to_json
+
+    folder = load_config().path("snapshot", snapshot)
+    version = rollback_snapshot(folder, to)
+    print(to_json({"snapshot": folder, "version": version}) if as_json else f"Version {version} of {folder} is live.")
+
+
+def _keep(versions: int, days: int) -> "Keep":
+    from indexing.versions import Keep
+
+    return Keep(versions, days)
+
+
+def _update_words(summary: "UpdateSummary") -> str:
+    if not summary.published:
+        return f"Nothing changed; version {summary.version} of {summary.snapshot} stays live."
+    lines = [
+        f"Snapshot {summary.version} in {summary.snapshot}, {summary.n_segments} segments:",
+        f"  videos   {_change_words(summary.videos)}",
+        f"  products {_change_words(summary.products)}",
+    ]
+    if summary.n_rejected:
+        lines.append(f"{summary.n_rejected} rows rejected.")
+    if summary.folded:
+        lines.append("The deltas had become many and were folded into one.")
+    if summary.compact_due:
+        lines.append(f"Next: lookreel index compact --snapshot {summary.snapshot}  (deltas and dead rows add up)")
+    return "\n".join(lines)
+
+
+def _change_words(changes: "Changes") -> str:
+    return (
+        f"{changes.added} added, {changes.replaced} replaced, {changes.deleted} deleted, {changes.attributes} with new "
+        f"attributes, {changes.unchanged} unchanged, {changes.left_out} left out for want of vectors"
+    )
+
+
+def _info_words(info: "SnapshotInfo") -> str:
+    versions = [
+        f"{'→' if one.live else ' '} {one.version}  {one.created:%Y-%m-%d %H:%M:%S}  {one.n_videos} videos, "
+        f"{one.n_products} products, {one.n_segments} segments"
+        for one in info.versions
+    ]
+    segments = [
+        f"  {'base ' if number == 0 else 'delta'}  {one.n_videos} videos ({one.dead_videos} dead), {one.n_products} "
+        f"products ({one.dead_products} dead), {_megabytes(one.n_bytes)}"
+        for number, one in enumerate(info.segments)
+    ]
+    lines = [
+        f"{info.snapshot}: {_megabytes(info.n_bytes)} on disk, made with {info.encoder} ({info.fingerprint}).",
+        "Versions, newest first; → is live:",
+        *versions,
+        f"Segments of {info.live}:",
+        *segments,
+    ]
+    if info.compact_saves_bytes:
+        lines.append(f"lookreel index compact would save about {_megabytes(info.compact_saves_bytes)}.")
+    return "\n".join(lines)
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB"

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.index.protocol import Half, Mask, Neighbours, take_best
+from retrieval.index.protocol import Half, Mask, Neighbours, best_of_both, no_neighbours, take_best
 
-QUERIES_AT_ONCE = 64  # scores of one block over a million items take 256 MB
+ROWS_AT_ONCE = 65_536  # decoded to fp32 they take 128 MB at 512 dimensions, where a million at once would take 2 GB
+QUERIES_AT_ONCE = 64  # scores of one block take 16 MB
 
 
 @dataclass(frozen=True)
 class ExactIndex:
-    """Inner products with the decoded fp16 values *vectors* `(n_items, dim)`."""
+    """Inner products with the decoded fp16 values *vectors* `(n_items, dim)`: it holds no copy of them."""
 
     vectors: Half
+    exact = True
 
     @property
     def n_items(self) -> int:
@@ -23,14 +25,22 @@ class ExactIndex:
     def search(self, queries: NDArray[np.float32], k: int, eligible: Mask | None = None) -> Neighbours:
         """The *k* best eligible rows of each query; see `VectorIndex.search`."""
         rows = np.arange(self.n_items) if eligible is None else np.flatnonzero(eligible)
-        decoded = self.vectors[rows].astype(np.float32)
-        blocks = [
-            _best_of(queries[start : start + QUERIES_AT_ONCE] @ decoded.T, rows, k)
-            for start in range(0, len(queries), QUERIES_AT_ONCE)
-        ]
-        if not blocks:
-            return Neighbours(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
-        return Neighbours(np.concatenate([b.rows for b in blocks]), np.concatenate([b.scores for b in blocks]))
+        best = no_neighbours(len(queries), k)
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            block = rows[start : start + ROWS_AT_ONCE]
+            best = best_of_both(best, _best_of_block(queries, self.vectors[block].astype(np.float32), block, k), k)
+        return best
+
+
+def _best_of_block(
+    queries: NDArray[np.float32], decoded: NDArray[np.float32], rows: NDArray[np.int64], k: int
+) -> Neighbours:
+    answers = [
+        _best_of(queries[start : start + QUERIES_AT_ONCE] @ decoded.T, rows, k)
+        for start in range(0, len(queries), QUERIES_AT_ONCE)
+    ]
+    answers = answers or [no_neighbours(0, k)]
+    return Neighbours(np.concatenate([a.rows for a in answers]), np.concatenate([a.scores for a in answers]))
 
 
 def _best_of(scores: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Neighbours:

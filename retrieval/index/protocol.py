@@ -22,13 +22,20 @@ class Neighbours:
 
 
 class VectorIndex(Protocol):
-    """Maximum inner product search over fp16 vectors. Every index here is exact: exhaustive over the stored values."""
+    """Maximum inner product search over fp16 vectors."""
 
     @property
     def n_items(self) -> int: ...
 
+    @property
+    def exact(self) -> bool:
+        """Whether every answer is exhaustive over the stored vectors: the decoded fp16 values."""
+        ...
+
     def search(self, queries: NDArray[np.float32], k: int, eligible: Mask | None = None) -> Neighbours:
         """The *k* eligible rows of the largest inner product with each query.
+
+        An index that is not exact may miss some of the best, but returns *k* rows whenever so many are eligible.
 
         Args:
             queries: `(n_queries, dim)`.
@@ -41,7 +48,17 @@ class VectorIndex(Protocol):
 def take_best(rows: NDArray[np.int64], scores: NDArray[np.float32], k: int) -> Neighbours:
     """The *k* best of unsorted candidates `(n_queries, n)`; a score of −inf means that there is none."""
     order = np.lexsort((rows, -scores), axis=-1)[:, :k]
-    rows, scores = np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
-    pad = ((0, 0), (0, max(0, k - rows.shape[1])))
-    scores = np.pad(scores, pad, constant_values=-np.inf)
-    return Neighbours(np.where(np.isneginf(scores), -1, np.pad(rows, pad, constant_values=-1)), scores)
+    best, n = no_neighbours(len(rows), k), order.shape[1]
+    best.scores[:, :n] = np.take_along_axis(scores, order, 1)
+    best.rows[:, :n] = np.where(np.isneginf(best.scores[:, :n]), -1, np.take_along_axis(rows, order, 1))
+    return best
+
+
+def no_neighbours(n_queries: int, k: int) -> Neighbours:
+    """The answer where nothing is eligible."""
+    return Neighbours(np.full((n_queries, k), -1, np.int64), np.full((n_queries, k), -np.inf, np.float32))
+
+
+def best_of_both(one: Neighbours, other: Neighbours, k: int) -> Neighbours:
+    """The *k* best of two answers to the same queries over different rows."""
+    return take_best(np.hstack([one.rows, other.rows]), np.hstack([one.scores, other.scores]), k)

@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 
+from indexing.decode.decord import import_decord
 from indexing.decode.protocol import UnreadableMediaError
 from indexing.decode.pyav import PyAvReader
 from tests import shop
@@ -70,15 +71,22 @@ def test_what_is_no_video_is_unreadable_with_a_reason(tmp_path, content, words):
         PyAvReader().read(tmp_path / "clip.mp4", 4, 448)
 
 
-def test_sound_without_a_picture_is_unreadable(tmp_path):
-    with av.open(str(tmp_path / "sound.wav"), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=8000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+@pytest.mark.parametrize(
+    ("name", "codec", "words"),
+    [("sound.m4a", "aac", "no video stream"), ("sound.wav", "pcm_s16le", "no video format that is read here")],
+)
+def test_sound_without_a_picture_is_unreadable(tmp_path, name, codec, words):
+    with av.open(str(tmp_path / name), "w", format="mp4" if codec == "aac" else "wav") as container:
+        stream = container.add_stream(codec, rate=8000)
+        stream.layout = "mono"
+        kind = ("fltp", np.float32) if codec == "aac" else ("s16", np.int16)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), kind[1]), format=kind[0], layout="mono")
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
-    with pytest.raises(UnreadableMediaError, match="no video stream"):
-        PyAvReader().read(tmp_path / "sound.wav", 4, 448)
+    with pytest.raises(UnreadableMediaError, match=words):
+        PyAvReader().read(tmp_path / name, 4, 448)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +101,13 @@ def test_sound_without_a_picture_is_unreadable(tmp_path):
 )
 def test_rotation_flags_turn_the_picture_as_another_decoder_does(name):
     path = decoder_file(name)
-    decord = pytest.importorskip("decord")
+    decord = import_decord()
 
     video = PyAvReader().read(path, 1, 4000)
 
     ours = video.frames[0].pixels
-    theirs = decord.VideoReader(str(path)).get_batch(range(len(decord.VideoReader(str(path))))).asnumpy()
+    theirs = decord.VideoReader(str(path))
+    theirs = theirs.get_batch(range(len(theirs))).asnumpy()
     assert (video.height, video.width, 3) == ours.shape == theirs.shape[1:]
     # One of decord's frames is ours; upside down the nearest differs by more than ten levels on average.
     assert np.abs(theirs.astype(float) - ours).mean(axis=(1, 2, 3)).min() < 1
@@ -119,3 +128,12 @@ def test_times_count_from_the_first_frame_where_the_file_starts_late():
 
     parts = np.array([frame.time_s for frame in video.frames]) / video.duration_s
     np.testing.assert_allclose(parts, [0.125, 0.375, 0.625, 0.875], atol=0.05)
+
+
+def test_a_title_in_another_encoding_is_no_reason_to_refuse_a_file(tmp_path):
+    shop.write_clip(tmp_path / "clip.mkv", [RED] * 5)
+    content = (tmp_path / "clip.mkv").read_bytes()
+    (tmp_path / "latin.mkv").write_bytes(content.replace(b"ENCODER", b"ENC\xd6DER"))
+
+    assert b"ENCODER" in content
+    assert len(PyAvReader().read(tmp_path / "latin.mkv", 2, 448).frames) == 2

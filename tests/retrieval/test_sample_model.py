@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from retrieval.clip import open_clip_encoder
-from retrieval.encoder import SAMPLE_FOLDER, open_encoder
+from retrieval.encoder import SAMPLE_FOLDER, Precision, open_encoder
 from sample_shop.clip_eval import guess_colours, guess_kinds, held_out_garments
 from sample_shop.photo import product_photo
 from sample_shop.vocabulary import KINDS
@@ -46,7 +46,10 @@ def test_vectors_have_length_one_and_do_not_depend_on_the_batch(encoder):
 
 def test_bfloat16_gives_the_vectors_of_float32_but_for_a_hair():
     photos = [product_photo(garment, n) for n, garment in enumerate(held_out_garments(24, seed=3))]
-    half, full = (open_clip_encoder("sample", "cpu", bfloat16=choice).encode_images(photos) for choice in (True, False))
+    half, full = (
+        open_clip_encoder("sample", "cpu", precision).encode_images(photos)
+        for precision in (Precision.BF16, Precision.FP32)
+    )
 
     assert (half * full).sum(axis=1).min() > 0.998
 

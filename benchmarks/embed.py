@@ -1,0 +1,124 @@
+"""The embed job against its two limits and against the plain way.
+
+Its limits, taken in the same run on the same clips: reading alone (decoding, scaling and JPEGs in the job's own
+workers), and encoding alone (the same pictures from memory). Both use all cores, so a job that needs both can reach at
+most the harmonic combination of the two. The plain way is what people write first: decord at full size, the model's own
+preprocessing of PIL images, one video at a time.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.report import Figure, run
+from indexing.embed import EmbedOptions, embed
+from indexing.engine import LocalEngine
+from indexing.job import Part
+from indexing.reading import ReaderPool
+from indexing.work import Work, video_work
+from retrieval.clip import OpenClipEncoder, has_bfloat16
+from retrieval.encoder import Encoder, Precision, open_encoder
+from retrieval.errors import import_extra
+from sample_shop.build import ShopConfig, build_shop
+
+FRAMES = 8
+
+
+def random_vit(name: str) -> Encoder:
+    """An open_clip model of this architecture with random weights: as fast as the trained one."""
+    open_clip, torch = import_extra("open_clip", "embed"), import_extra("torch", "embed")
+    torch.manual_seed(0)
+    model, _, preprocess = open_clip.create_model_and_transforms(name)
+    precision = Precision.BF16 if has_bfloat16(torch, "cpu") else Precision.FP32
+    model = model.eval().to(memory_format=torch.channels_last)
+    return OpenClipEncoder(name, model, preprocess, open_clip.get_tokenizer(name), "cpu", precision)
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Rates are medians of interleaved rounds."""
+    n_clips, n_vit, rounds = (96, 12, 1) if quick else (500, 60, 3)
+    with tempfile.TemporaryDirectory() as folder:
+        shop = Path(folder) / "shop"
+        build_shop(shop, ShopConfig(n_clips, 40, 20, seed=11))
+        return [
+            *_figures("sample", open_encoder("sample"), shop / "videos.parquet", n_clips, rounds),
+            *_figures("ViT-B-32, random weights", random_vit("ViT-B-32"), shop / "videos.parquet", n_vit, rounds),
+        ]
+
+
+def _figures(name: str, encoder: Encoder, table: Path, n_clips: int, rounds: int) -> list[Figure]:
+    options = EmbedOptions(frames=FRAMES)
+    whole = video_work(table, encoder, options)
+    work = Work(whole.kind, whole.items[:n_clips], whole.about, whole.rejected)
+    pictures = _pictures(work, options)
+    encoder.encode_prepared(pictures[: options.batch])  # the first batch pays for what later ones reuse
+    ways: dict[str, Callable[[], None]] = {
+        "reading alone": lambda: _read(work, options),
+        "encoding alone": lambda: _encode(pictures, encoder, options.batch),
+        "the job": lambda: _job(work, encoder, options),
+        "the plain way": lambda: _plainly(work, encoder),
+    }
+    rates = {way: [n_clips / _seconds(call)] for way, call in ways.items()}
+    for _ in range(rounds - 1):
+        for way, call in ways.items():
+            rates[way].append(n_clips / _seconds(call))
+    reading, encoding, job, plain = (np.array(rates[way]) for way in ways)
+    limit = 1 / (1 / reading + 1 / encoding)
+    told = ", ".join(f"{way} {median(values):.1f}/s" for way, values in rates.items())
+    about = f"{name}, {n_clips} clips of {FRAMES} frames, {rounds} rounds: {told}"
+    suffix = "" if name == "sample" else "_vit_b_32"
+    return [
+        Figure(f"embed_vs_limit{suffix}", median(job / limit), "ratio", "higher", about),
+        Figure(f"embed_vs_plain{suffix}", median(job / plain), "ratio", "higher", about),
+    ]
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _pictures(work: Work, options: EmbedOptions) -> NDArray[np.uint8]:
+    with ReaderPool(options.workers, options.limits) as pool:
+        read = pool.read(item.task for item in work.items)
+        return np.stack([picture.pixels for item in read for picture in item.pictures])
+
+
+def _read(work: Work, options: EmbedOptions) -> None:
+    with ReaderPool(options.workers, options.limits) as pool:
+        for _ in pool.read(item.task for item in work.items):
+            pass
+
+
+def _encode(pictures: NDArray[np.uint8], encoder: Encoder, batch: int) -> None:
+    for start in range(0, len(pictures), batch):
+        encoder.encode_prepared(pictures[start : start + batch])
+
+
+def _job(work: Work, encoder: Encoder, options: EmbedOptions) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        embed(work, Path(folder) / "store", encoder, options, LocalEngine(), Part(), False, None)
+
+
+def _plainly(work: Work, encoder: Encoder) -> None:
+    decord = import_extra("decord", "embed")
+    for item in work.items:
+        reader = decord.VideoReader(item.task.uri)
+        rows = ((np.arange(FRAMES) + 0.5) * len(reader) / FRAMES).astype(int)
+        frames = [Image.fromarray(frame) for frame in reader.get_batch(rows.tolist()).asnumpy()]
+        _mean(encoder, frames)
+
+
+def _mean(encoder: Encoder, frames: Sequence[Image.Image]) -> NDArray[np.floating]:
+    return np.asarray(encoder.encode_images(frames).mean(axis=0))
+
+
+if __name__ == "__main__":
+    run(measure, __doc__ or "")

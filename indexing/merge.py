@@ -1,0 +1,88 @@
+"""Parts of one job, joined to the store that an undivided run would have made."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from indexing.columns import S
+from indexing.places import Place, alone, open_place
+from indexing.store import (
+    QUARANTINE,
+    REJECTED,
+    SHIFT,
+    StoreManifest,
+    begin,
+    finish,
+    open_store,
+    read_parquet,
+    read_state,
+    write_record,
+)
+from retrieval.errors import StoreError
+
+
+def merge_parts(parts: Sequence[Path | str], out: Path | str) -> StoreManifest:
+    """Join the parts of one job (`--shard 1/n` … `n/n`) at *out*; killed, the same call goes on.
+
+    Raises:
+        StoreError: they are not all the parts of one job, one has not ended, or *out* holds something else.
+    """
+    places = [open_place(part) for part in parts]
+    states = [read_state(place) for place in places]
+    _require_whole(places, states)
+    target = open_place(out)
+    options = {name: value for name, value in states[0].options.items() if name != SHIFT}  # that is the part's own
+    wanted = replace(states[0], part="", options=options, shards=(), n_items=0, n_quarantined=0)
+    with alone(target):
+        _require_free(target, wanted)
+        begin(target, wanted)
+        for part, place in zip(parts, places, strict=True):
+            _copy(part, place, target)
+        return finish(target, read_parquet(places[0], REJECTED))
+
+
+def _require_whole(places: Sequence[Place], states: Sequence[StoreManifest]) -> None:
+    for place, state in zip(places, states, strict=True):
+        if not state.complete:
+            raise StoreError(f"{place} has not ended.", "Run its embed command again; it goes on where it was.")
+        if (state.job, state.fingerprint, state.precision) != (
+            states[0].job, states[0].fingerprint, states[0].precision,
+        ):  # fmt: skip
+            raise StoreError(
+                f"{place} and {places[0]} are not of one job: the table, the model or the precision differs.",
+                "Embed all parts from the same table with the same options.",
+            )
+    count = int(states[0].part.partition("/")[2] or 1)
+    missing = {f"{number}/{count}" for number in range(1, count + 1)} - {state.part for state in states}
+    if count == 1 or missing:
+        raise StoreError(
+            f"The part {min(missing)} is missing." if count > 1 else f"{places[0]} is a whole store, not a part.",
+            "Name all parts that embed --shard made.",
+        )
+
+
+def _require_free(target: Place, wanted: StoreManifest) -> None:
+    names = target.names()
+    if not names:
+        return
+    state = read_state(target)
+    if state.complete or state.job != wanted.job:
+        raise StoreError(f"{target} holds another store.", "Name another place with --out.")
+
+
+def _copy(part: Path | str, place: Place, target: Place) -> None:
+    """Copy every shard of a part that is not there yet, its record last; the part is verified first."""
+    state = read_state(place)
+    if any(shard.files for shard in state.shards):
+        open_store(part, state.kind)
+    quarantine = read_parquet(place, QUARANTINE)
+    there = set(target.names())
+    for shard in state.shards:
+        if f"shard-{shard.number:05d}.json" in there:
+            continue
+        for name in shard.files:
+            target.write(name, place.read(name))
+        rows = quarantine.filter(pl.col(S.SHARD) == shard.number).drop(S.SHARD).rows()
+        write_record(target, replace(shard, quarantine=rows))
