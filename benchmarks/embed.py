@@ -6,6 +6,9 @@ most the harmonic combination of the two. The plain way is what people write fir
 preprocessing of PIL images, one video at a time.
 """
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,10 +16,12 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.report import Figure, run
+from indexing.decode.decord import import_decord
 from indexing.embed import EmbedOptions, embed
 from indexing.engine import LocalEngine
 from indexing.job import Part
@@ -25,9 +30,11 @@ from indexing.work import Work, video_work
 from retrieval.clip import OpenClipEncoder, has_bfloat16
 from retrieval.encoder import Encoder, Precision, open_encoder
 from retrieval.errors import import_extra
+from retrieval.tables import Columns as C
 from sample_shop.build import ShopConfig, build_shop
 
 FRAMES = 8
+ROOT = str(Path(__file__).parents[1])
 
 
 def random_vit(name: str) -> Encoder:
@@ -46,9 +53,11 @@ def measure(quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         shop = Path(folder) / "shop"
         build_shop(shop, ShopConfig(n_clips, 40, 20, seed=11))
+        table = shop / "videos.parquet"
         return [
-            *_figures("sample", open_encoder("sample"), shop / "videos.parquet", n_clips, rounds),
-            *_figures("ViT-B-32, random weights", random_vit("ViT-B-32"), shop / "videos.parquet", n_vit, rounds),
+            *_figures("sample", open_encoder("sample"), table, n_clips, rounds),
+            *_figures("ViT-B-32, random weights", random_vit("ViT-B-32"), table, n_vit, rounds),
+            _memory(table, (40, 160) if quick else (500, 2000)),
         ]
 
 
@@ -64,10 +73,9 @@ def _figures(name: str, encoder: Encoder, table: Path, n_clips: int, rounds: int
         "the job": lambda: _job(work, encoder, options),
         "the plain way": lambda: _plainly(work, encoder),
     }
-    rates = {way: [n_clips / _seconds(call)] for way, call in ways.items()}
-    for _ in range(rounds - 1):
-        for way, call in ways.items():
-            rates[way].append(n_clips / _seconds(call))
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    for way, call in list(ways.items()) * rounds:
+        rates[way].append(n_clips / _seconds(call))
     reading, encoding, job, plain = (np.array(rates[way]) for way in ways)
     limit = 1 / (1 / reading + 1 / encoding)
     told = ", ".join(f"{way} {median(values):.1f}/s" for way, values in rates.items())
@@ -108,7 +116,7 @@ def _job(work: Work, encoder: Encoder, options: EmbedOptions) -> None:
 
 
 def _plainly(work: Work, encoder: Encoder) -> None:
-    decord = import_extra("decord", "embed")
+    decord = import_decord()
     for item in work.items:
         reader = decord.VideoReader(item.task.uri)
         rows = ((np.arange(FRAMES) + 0.5) * len(reader) / FRAMES).astype(int)
@@ -118,6 +126,45 @@ def _plainly(work: Work, encoder: Encoder) -> None:
 
 def _mean(encoder: Encoder, frames: Sequence[Image.Image]) -> NDArray[np.floating]:
     return np.asarray(encoder.encode_images(frames).mean(axis=0))
+
+
+MEMORY_JOB = """
+import resource, sys
+from pathlib import Path
+from indexing.decode.decord import import_decord
+from indexing.embed import embed_videos
+from retrieval.encoder import open_encoder
+if __name__ == "__main__":
+    embed_videos(Path(sys.argv[1]), Path(sys.argv[2]), open_encoder("sample"))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def _memory(table: Path, sizes: tuple[int, int]) -> Figure:
+    """Peak memory of the larger job over that of the smaller: the job's process, and its largest worker."""
+    (own, worker), (own_more, worker_more) = (_peak_mb(table, size) for size in sizes)
+    told = (
+        f"{sizes[1]} clips against {sizes[0]}: the job {own_more:.0f} MB against {own:.0f} MB, its largest worker "
+        f"{worker_more:.0f} MB against {worker:.0f} MB"
+    )
+    return Figure("embed_memory_growth", max(own_more / own, worker_more / worker), "ratio", "lower", told)
+
+
+def _peak_mb(table: Path, n_clips: int) -> tuple[float, float]:
+    """Of a job over *n_clips* rows: the clips of *table*, over and over."""
+    clips = pl.read_parquet(table)
+    rows = pl.concat([clips] * -(-n_clips // clips.height)).head(n_clips).with_row_index("row")
+    rows = rows.with_columns(pl.format("v-{}", "row").alias(C.VIDEO_ID)).drop("row")
+    rows.write_parquet(table.with_name("many.parquet"))
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "job.py"  # a file, since spawned workers read the main module again
+        script.write_text(MEMORY_JOB)
+        program = [sys.executable, str(script), str(table.with_name("many.parquet")), str(Path(folder) / "store")]
+        told = subprocess.run(
+            program, check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ROOT}
+        )
+    own, worker = map(float, told.stdout.split())
+    return own / 1e3, worker / 1e3
 
 
 if __name__ == "__main__":

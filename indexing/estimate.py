@@ -16,6 +16,7 @@ from indexing.work import EmbedOptions, Item, Work
 from retrieval.encoder import Encoder
 
 SHARE = 0.01
+SHARD = 8  # items between two looks at the clock
 FEWEST = 32  # below this the first results, which come late, decide
 MOST_SECONDS = 60.0
 
@@ -51,7 +52,11 @@ def estimate(
     sample = _sample(pending)
     with tempfile.TemporaryDirectory(prefix="lookreel-plan-") as scratch:
         done = _embed_sample(
-            sample, LocalPlace(Path(scratch)), ShardEncoder(work.kind, encoder, 8, options.unit), options, progress
+            sample,
+            LocalPlace(Path(scratch)),
+            ShardEncoder(work.kind, encoder, options.batch, options.unit),
+            options,
+            progress,
         )
         written = sum(file.stat().st_size for file in Path(scratch).iterdir())
     rate = done.timed / done.seconds if done.timed else 0.0
@@ -90,8 +95,8 @@ class _Done:
 def _embed_sample(
     sample: Sequence[Item], place: LocalPlace, work: ShardEncoder, options: EmbedOptions, progress: Progress | None
 ) -> _Done:
-    size = max(1, work.batch)
-    shards = [Shard(n, sample[n * size : (n + 1) * size], [""] * size) for n in range(-(-len(sample) // size))]
+    few = [sample[start : start + SHARD] for start in range(0, len(sample), SHARD)]
+    shards = [Shard(number, items, [""] * len(items)) for number, items in enumerate(few)]
     count, timed, began = 0, 0, time.monotonic()
     with ReaderPool(options.workers, options.limits) as pool:
         read = pool.read(item.task for item in sample)

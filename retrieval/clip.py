@@ -43,7 +43,7 @@ class OpenClipEncoder:
         self._model, self._preprocess, self._tokenizer = model, preprocess, tokenizer
         self._device = device
         self.precision = precision
-        self.preparation = _preparation(preprocess)
+        self.preparation = preparation_of(preprocess)
         self._normalise = preprocess.transforms[-1]
         self.fingerprint = _fingerprint(model, preprocess)
         self.dim = int(self.encode_texts(["a"]).shape[1])
@@ -86,7 +86,7 @@ def _unit(vectors: Vectors) -> Vectors:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
 
 
-def _preparation(preprocess: Any) -> Preparation | None:
+def preparation_of(preprocess: Any) -> Preparation | None:
     """What *preprocess* does before it makes a tensor, where that is resizing as CLIP models do; else None."""
     steps = {type(step).__name__: step for step in preprocess.transforms}
     resize, crop = steps.pop("Resize", None), steps.pop("CenterCrop", None)

@@ -25,9 +25,9 @@ class Preparation:
         """
         image = Image.fromarray(pixels)
         if not self.crop:
-            return np.asarray(image.resize(self.size[::-1], Image.Resampling.BICUBIC))
+            return np.array(image.resize(self.size[::-1], Image.Resampling.BICUBIC))
         image = image.resize(_shorter_side_to(min(self.size), image.size), Image.Resampling.BICUBIC)
-        return _middle(np.asarray(image), self.size)
+        return _middle(np.array(image), self.size)
 
 
 def _shorter_side_to(side: int, size: tuple[int, int]) -> tuple[int, int]:

@@ -148,7 +148,8 @@ def test_a_single_segment_of_living_rows_is_not_copied(parts):
     assert stacked([parts[0]], whole(800)) is parts[0]
     assert stacked(parts, whole(800)) is parts[0]
     assert len(stacked(parts, whole(3))) == 3
-    assert len(stacked(parts, whole(150, segment=1))) == 150
+    of_second = stacked([parts[1], parts[1] * 2], whole(150, segment=1))
+    np.testing.assert_array_equal(of_second[0], parts[1][0] * 2)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def test_decord_says_that_it_cannot_read_a_damaged_file():
 
 @pytest.mark.parametrize("accuracy", list(Accuracy))
 @pytest.mark.parametrize("name", [clip.name for clip in clips.CLIPS])
-def test_clips_of_every_kind_give_their_frames(written, name, accuracy):
+def test_clips_of_every_kind_give_their_frames_at_the_first_go(written, name, accuracy, monkeypatch):
+    monkeypatch.setattr(PyAvReader, "_read_forward", None)  # the careful second pass is for damaged files
     video = PyAvReader(accuracy).read(written[name], M, 448)
 
     assert len(video.frames) == M
