@@ -46,6 +46,12 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("a whole number of at least 0")
+    return value
+
+
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")  # noqa: TRY004 - every reader raises ValueError
@@ -76,7 +82,7 @@ OPTIONS: Mapping[str, Option] = {
     "media.allowed": Option((), "where media may be fetched from, such as https://cdn.example or s3://bucket", _texts),
     "index.kind": Option("auto", "how videos are searched; lookreel index tune measures the kinds", _text),
     "snapshot.keep_versions": Option(5, "versions of a snapshot that stay", _whole),
-    "snapshot.keep_days": Option(7, "and for so many days the last version of each", _whole),
+    "snapshot.keep_days": Option(7, "and for so many days the last version of each", _count),
 }
 
 
@@ -129,7 +135,7 @@ SYSTEM_OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "event_weights": ("event_weights", _weights),
     "max_events": ("max_events", _whole),
     "where": ("where", _filters),
-    "seed": ("seed", lambda value: _whole(value + 1) - 1 if isinstance(value, int) else _whole(value)),
+    "seed": ("seed", _count),
 }
 DEFAULT_SYSTEMS: Mapping[str, SystemConfig] = {kind.value: SystemConfig(kind=kind) for kind in SystemKind}
 

@@ -13,16 +13,21 @@ if TYPE_CHECKING:
     from indexing.survey import SnapshotInfo
     from indexing.update import UpdateSummary
     from indexing.versions import Keep
+    from retrieval.config import Config
 
 index_app = typer.Typer(help="Publish stores as a snapshot, and look after its versions.", no_args_is_help=True)
 index_app.command("tune")(tune_command)
 
-Videos = Annotated[Path | None, typer.Option(help="Store of videos.")]
-Products = Annotated[Path | None, typer.Option(help="Store of products.")]
+Videos = Annotated[str | None, typer.Option(help="Store of videos, a folder or fsspec URL.")]
+Products = Annotated[str | None, typer.Option(help="Store of products, a folder or fsspec URL.")]
 TablesFolder = Annotated[Path | None, typer.Option(help="Folder of the shop's tables.")]
 Folder = Annotated[Path | None, typer.Option("--snapshot", help="Folder of the snapshot.")]
-KeepVersions = Annotated[int, typer.Option(min=1, help="Keep so many versions, the live one among them.")]
-KeepDays = Annotated[int, typer.Option(min=0, help="Keep the last version of each of so many days, too.")]
+KeepVersions = Annotated[
+    int | None, typer.Option(min=1, help="Keep so many versions, the live one among them.", show_default="5")
+]
+KeepDays = Annotated[
+    int | None, typer.Option(min=0, help="Keep the last version of each of so many days, too.", show_default="7")
+]
 
 
 @index_app.command("build")
@@ -32,8 +37,8 @@ def index_build(
     tables: TablesFolder = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where the snapshot goes.")] = None,
     at: Annotated[str | None, typer.Option(help="Count what is popular before this UTC time; by default all.")] = None,
-    keep_versions: KeepVersions = 5,
-    keep_days: KeepDays = 7,
+    keep_versions: KeepVersions = None,
+    keep_days: KeepDays = None,
     as_json: AsJson = False,
 ) -> None:
     """Publish embedded videos and products as a snapshot, or as a new version of the one that is there."""
@@ -44,12 +49,12 @@ def index_build(
 
     config = load_config()
     summary = build_snapshot(
-        config.path("videos", videos),
-        config.path("products", products),
+        config.place("videos", videos),
+        config.place("products", products),
         config.path("tables", tables),
         config.path("snapshot", out),
         at_us=parse_at(at),
-        keep=_keep(keep_versions, keep_days),
+        keep=_keep(config, keep_versions, keep_days),
     )
     if as_json:
         print(to_json(summary))
@@ -69,8 +74,8 @@ def index_update(
     tables: TablesFolder = None,
     snapshot: Folder = None,
     recount: Annotated[bool, typer.Option("--recount", help="Count anew what is popular, from the log.")] = False,
-    keep_versions: KeepVersions = 5,
-    keep_days: KeepDays = 7,
+    keep_versions: KeepVersions = None,
+    keep_days: KeepDays = None,
     as_json: AsJson = False,
 ) -> None:
     """Publish what the tables and stores hold beyond the live version: added, replaced, changed and deleted items."""
@@ -81,10 +86,10 @@ def index_update(
     config = load_config()
     summary = update_snapshot(
         config.path("snapshot", snapshot),
-        config.path("videos", videos),
-        config.path("products", products),
+        config.place("videos", videos),
+        config.place("products", products),
         config.path("tables", tables),
-        keep=_keep(keep_versions, keep_days),
+        keep=_keep(config, keep_versions, keep_days),
         recount=recount,
     )
     print(to_json(summary) if as_json else _update_words(summary))
@@ -92,14 +97,15 @@ def index_update(
 
 @index_app.command("compact")
 def index_compact(
-    snapshot: Folder = None, keep_versions: KeepVersions = 5, keep_days: KeepDays = 7, as_json: AsJson = False
+    snapshot: Folder = None, keep_versions: KeepVersions = None, keep_days: KeepDays = None, as_json: AsJson = False
 ) -> None:
     """Publish the live version as one segment, without the rows that were replaced or deleted."""
     from indexing.update import compact_snapshot
     from retrieval.config import load_config
     from retrieval.console import to_json
 
-    summary = compact_snapshot(load_config().path("snapshot", snapshot), keep=_keep(keep_versions, keep_days))
+    config = load_config()
+    summary = compact_snapshot(config.path("snapshot", snapshot), keep=_keep(config, keep_versions, keep_days))
     if as_json:
         print(to_json(summary))
     elif summary.n_segments == 1 and not summary.n_dead:
@@ -161,10 +167,13 @@ def index_rollback(
     print(to_json({"snapshot": folder, "version": version}) if as_json else f"Version {version} of {folder} is live.")
 
 
-def _keep(versions: int, days: int) -> "Keep":
+def _keep(config: "Config", versions: int | None, days: int | None) -> "Keep":
     from indexing.versions import Keep
 
-    return Keep(versions, days)
+    return Keep(
+        config["snapshot.keep_versions"] if versions is None else versions,
+        config["snapshot.keep_days"] if days is None else days,
+    )
 
 
 def _update_words(summary: "UpdateSummary") -> str:

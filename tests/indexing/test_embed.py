@@ -19,6 +19,7 @@ from tests import shop
 from tests.encoders import MeanColourEncoder
 
 FEW = EmbedOptions(frames=4, workers=1, shard_size=3)
+NOT_ALLOWED = "https://x.test is not a place that media.allowed in lookreel.toml lets media come from"
 TOLD = (S.ITEM_ID, S.URI, S.REASON)
 
 
@@ -120,7 +121,7 @@ def test_unreadable_media_are_quarantined_with_reasons_and_the_rest_goes_on(fold
     assert open_store(tmp_path / "products", "products").quarantine.select(*TOLD).rows() == [
         ("p-red", str(folder / "photos/not-a-photo.jpg"), "the file is not a picture that can be read"),
         ("p-green", str(folder / "photos/absent.png"), "there is no such file"),
-        ("p-blue", "https://x.test/a.jpg", "https://x.test is not a place that media.allowed in lookreel.toml lets media come from"),
+        ("p-blue", "https://x.test/a.jpg", NOT_ALLOWED),
     ]
     assert (video_summary.n_items, video_summary.n_quarantined) == (1, 3)
     assert open_store(tmp_path / "videos", "videos").quarantine[S.REASON].to_list() == [
