@@ -25,6 +25,7 @@ from indexing.decode.decord import import_decord
 from indexing.embed import EmbedOptions, embed
 from indexing.engine import LocalEngine
 from indexing.job import Part
+from indexing.lanes import Batcher, open_lanes
 from indexing.reading import ReaderPool
 from indexing.work import Work, video_work
 from retrieval.clip import OpenClipEncoder, has_bfloat16
@@ -106,8 +107,10 @@ def _read(work: Work, options: EmbedOptions) -> None:
 
 
 def _encode(pictures: NDArray[np.uint8], encoder: Encoder, batch: int) -> None:
-    for start in range(0, len(pictures), batch):
-        encoder.encode_prepared(pictures[start : start + batch])
+    with open_lanes(encoder, batch) as lanes:
+        batcher = Batcher(lanes)
+        batcher.add(list(pictures))
+        batcher.vectors()
 
 
 def _job(work: Work, encoder: Encoder, options: EmbedOptions) -> None:

@@ -3,11 +3,12 @@
 import logging
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Protocol
 
+from indexing.lanes import open_lanes
 from indexing.limits import Limits
 from indexing.places import open_place
 from indexing.reading import ReaderPool
@@ -46,10 +47,10 @@ class LocalEngine:
 
     def run(self, station: Station, encoder: Encoder, shards: Sequence[Shard]) -> Iterator[ShardRecord]:
         """See `Engine.run`. Workers read on over the ends of shards, so that nobody waits there."""
-        place, work = open_place(station.target), ShardEncoder(station.kind, encoder, station.batch, station.unit)
+        place = open_place(station.target)
         tasks = (item.task for item in chain.from_iterable(shard.items for shard in shards))
-        with ReaderPool(station.workers, station.limits) as pool:
-            read = pool.read(tasks)
+        with ReaderPool(station.workers, station.limits) as pool, open_lanes(encoder, station.batch) as lanes:
+            work, read = ShardEncoder(station.kind, lanes, station.unit), pool.read(tasks)
             for shard in shards:
                 yield work.commit(place, shard, read)
 
@@ -82,6 +83,7 @@ class RayEngine:
 
     def _results(self, ray: Any, station: Station, shards: Sequence[Shard]) -> Iterator[ShardRecord]:
         # Retried for ever: a shard fails for good only by an exception of its own, which is raised here.
+        station = replace(station, workers=station.workers or self.cpus)
         task = ray.remote(num_cpus=self.cpus, max_retries=-1)(run_shard)
         waiting = [task.remote(station, shard) for shard in shards]
         while waiting:
@@ -105,8 +107,9 @@ def run_shard(station: Station, shard: Shard) -> ShardRecord:
             f"({station.fingerprint}).",
             "Put the same model on every node.",
         )
-    work = ShardEncoder(station.kind, encoder, station.batch, station.unit)
-    return work.commit(open_place(station.target), shard, _pool(station).read(item.task for item in shard.items))
+    with open_lanes(encoder, station.batch, station.workers) as lanes:
+        work = ShardEncoder(station.kind, lanes, station.unit)
+        return work.commit(open_place(station.target), shard, _pool(station).read(item.task for item in shard.items))
 
 
 @lru_cache(maxsize=1)

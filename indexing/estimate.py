@@ -9,6 +9,7 @@ from pathlib import Path
 
 from indexing.embed import Progress, wanted_store
 from indexing.job import Part, pending_items
+from indexing.lanes import open_lanes
 from indexing.places import LocalPlace, open_place
 from indexing.reading import ReaderPool
 from indexing.shards import Shard, ShardEncoder
@@ -50,14 +51,9 @@ def estimate(
     """
     pending = pending_items(open_place(out), wanted_store(work, encoder, Part()), work, options)
     sample = _sample(pending)
-    with tempfile.TemporaryDirectory(prefix="lookreel-plan-") as scratch:
-        done = _embed_sample(
-            sample,
-            LocalPlace(Path(scratch)),
-            ShardEncoder(work.kind, encoder, options.batch, options.unit),
-            options,
-            progress,
-        )
+    with tempfile.TemporaryDirectory(prefix="lookreel-plan-") as scratch, open_lanes(encoder, options.batch) as lanes:
+        station = ShardEncoder(work.kind, lanes, options.unit)
+        done = _embed_sample(sample, LocalPlace(Path(scratch)), station, options, progress)
         written = sum(file.stat().st_size for file in Path(scratch).iterdir())
     rate = done.timed / done.seconds if done.timed else 0.0
     hours = len(pending) / rate / 3600 if rate else 0.0

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from PIL import Image
 
 from indexing.columns import S
 from indexing.fusing import Shift, mean_of_each
+from indexing.lanes import Batcher, Lanes
 from indexing.media import Picture, ReadItem
 from indexing.places import Place
 from indexing.store import ShardRecord, commit_shard
@@ -17,8 +16,6 @@ from indexing.work import Item
 from retrieval.encoder import Encoder, Vectors
 from retrieval.tables import VIDEOS
 from retrieval.towers.video import video_vector
-
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -32,12 +29,15 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardEncoder:
-    """Turns what was read of a shard into its tables. *batch* pictures are encoded at once, *unit* is the mean's."""
+    """Turns what was read of a shard into its tables. *unit* brings the means of videos to length 1."""
 
     kind: str
-    encoder: Encoder
-    batch: int
+    lanes: Lanes
     unit: bool = False
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.lanes.encoder
 
     def commit(self, place: Place, shard: Shard, read: Iterator[ReadItem]) -> ShardRecord:
         """Encode the next results of *read*, which are those of the shard's items, and write the shard."""
@@ -53,7 +53,7 @@ class ShardEncoder:
         )
 
     def _embedded(self, shard: Shard, read: Iterator[ReadItem]) -> "list[_Embedded]":
-        batcher = _Batcher(self.encoder, self.batch)
+        batcher = Batcher(self.lanes)
         items = []
         for item, signature in zip(shard.items, shard.signatures, strict=True):
             result = next(read)
@@ -107,33 +107,6 @@ class _Embedded:
         if self.empty and not failures:
             failures = [("", "it has neither a photo nor a text")]
         return [(self.item.item_id, uri, reason, self.signature) for uri, reason in failures]
-
-
-@dataclass
-class _Batcher:
-    """Encodes pictures of many items in batches of one shape: the last is filled up, and what fills it is dropped."""
-
-    encoder: Encoder
-    size: int
-    _waiting: list[Pixels] = field(default_factory=list)
-    _done: list[Vectors] = field(default_factory=list)
-
-    def add(self, pictures: Sequence[Pixels]) -> None:
-        self._waiting.extend(pictures)
-        while len(self._waiting) >= self.size:
-            self._done.append(self._encoded(self._waiting[: self.size]))
-            self._waiting = self._waiting[self.size :]
-
-    def vectors(self) -> Vectors:
-        """`(n_pictures, dim)` of everything added."""
-        rest = [self._encoded(self._waiting)] if self._waiting else []
-        return np.concatenate([np.empty((0, self.encoder.dim), np.float32), *self._done, *rest])
-
-    def _encoded(self, pictures: Sequence[Pixels]) -> Vectors:
-        if self.encoder.preparation is None:
-            return self.encoder.encode_images([Image.fromarray(pixels) for pixels in pictures])
-        filled = [*pictures, *[pictures[-1]] * (self.size - len(pictures))]
-        return self.encoder.encode_prepared(np.stack(filled))[: len(pictures)]
 
 
 def _without_pixels(read: ReadItem) -> ReadItem:

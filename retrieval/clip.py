@@ -48,6 +48,14 @@ class OpenClipEncoder:
         self.fingerprint = _fingerprint(model, preprocess)
         self.dim = int(self.encode_texts(["a"]).shape[1])
 
+    @property
+    def on_cpu(self) -> bool:
+        return self._device == "cpu"
+
+    def use_threads(self, count: int) -> None:
+        """Let the calling thread's encoding take *count* cores; torch keeps that by thread."""
+        self._torch.set_num_threads(count)
+
     def encode_images(self, images: "Sequence[Image]") -> Vectors:
         """Unit vectors `(len(images), dim)` of RGB images."""
         with self._autocast():

@@ -42,6 +42,7 @@ class ContentEncoder:
     encodes_text = False
     precision = Precision.FP32
     preparation = None
+    on_cpu = True
 
     def __init__(self) -> None:
         self.fingerprint = f"lab{'x'.join(map(str, LAB_BINS))}-outline{SIDE}"
@@ -50,6 +51,9 @@ class ContentEncoder:
     def encode_images(self, images: "Sequence[Image]") -> Vectors:
         """Unit vectors `(len(images), dim)` of RGB images."""
         return np.array([_describe(lab_pixels(image)) for image in images], np.float32).reshape(len(images), self.dim)
+
+    def use_threads(self, count: int) -> None:
+        """Nothing to choose: one core."""
 
     def encode_prepared(self, pixels: NDArray[np.uint8]) -> Vectors:
         """Never: these descriptors have no preparation of their own."""

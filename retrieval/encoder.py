@@ -49,13 +49,22 @@ class Encoder(Protocol):
     def precision(self) -> Precision: ...
     @property
     def preparation(self) -> Preparation | None: ...
+    @property
+    def on_cpu(self) -> bool: ...
+
+    def use_threads(self, count: int) -> None:
+        """Let the calling thread's encoding take *count* cores, where that can be chosen."""
+        ...
 
     def encode_images(self, images: "Sequence[Image]") -> Vectors:
         """Unit vectors `(len(images), dim)` of RGB images."""
         ...
 
     def encode_prepared(self, pixels: NDArray[np.uint8]) -> Vectors:
-        """Unit vectors `(n, dim)` of pictures `(n, height, width, 3)` brought to size by the *preparation*."""
+        """Unit vectors `(n, dim)` of pictures `(n, height, width, 3)` brought to size by the *preparation*.
+
+        Threads may call it side by side.
+        """
         ...
 
     def encode_texts(self, texts: Sequence[str]) -> Vectors:

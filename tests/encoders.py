@@ -14,10 +14,14 @@ class MeanColourEncoder:
     encodes_text = True
     precision = Precision.FP32
     preparation = None
+    on_cpu = True
     dim = 3
 
     def __init__(self, fingerprint: str = "mean-colour-1") -> None:
         self.fingerprint = fingerprint
+
+    def use_threads(self, count):
+        pass
 
     def encode_images(self, images) -> Vectors:
         return _unit([np.asarray(image, np.float64).mean(axis=(0, 1)) for image in images])
