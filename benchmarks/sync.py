@@ -25,9 +25,10 @@ from indexing.columns import S
 from indexing.embed import EmbedOptions, embed_products, wanted_store
 from indexing.fusing import Shift
 from indexing.job import Part
+from indexing.manifest import begin
 from indexing.places import Place, open_place
 from indexing.publish import build_snapshot
-from indexing.store import begin, commit_shard, finish
+from indexing.store import commit_shard, finish
 from indexing.work import Work, video_work
 from retrieval.encoder import Encoder, open_encoder
 from retrieval.snapshot import Snapshot, open_snapshot

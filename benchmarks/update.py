@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from benchmarks.report import Figure, run
 from indexing.columns import S
 from indexing.fusing import Shift
+from indexing.manifest import StoreManifest, begin, read_state
 from indexing.places import open_place
 from indexing.publish import build_snapshot
-from indexing.store import StoreManifest, begin, commit_shard, finish, read_state
+from indexing.store import commit_shard, finish
 from indexing.update import UpdateSummary, update_snapshot
 from indexing.versions import rollback_snapshot
 from retrieval.index import build_index, default_index_kind

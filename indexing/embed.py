@@ -11,8 +11,9 @@ import polars as pl
 from indexing.columns import S
 from indexing.engine import Engine, LocalEngine, Station
 from indexing.job import Job, Part, begun
+from indexing.manifest import QUARANTINE, StoreManifest
 from indexing.places import Place, alone, open_place
-from indexing.store import QUARANTINE, StoreManifest, finish, read_parquet
+from indexing.store import finish, read_parquet
 from indexing.work import EmbedOptions as EmbedOptions
 from indexing.work import Work, product_work, video_work
 from retrieval.encoder import Encoder

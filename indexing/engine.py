@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 from indexing.lanes import open_lanes
 from indexing.limits import Limits
+from indexing.manifest import ShardRecord
 from indexing.places import open_place
 from indexing.reading import ReaderPool
 from indexing.shards import Shard, ShardEncoder
-from indexing.store import ShardRecord
 from retrieval.encoder import Encoder, Precision, open_encoder
 from retrieval.errors import UserFacingError, import_extra
 

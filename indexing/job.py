@@ -11,12 +11,13 @@ import polars as pl
 
 from indexing.columns import S
 from indexing.fusing import Shift
+from indexing.manifest import StoreManifest, begin, committed, parse_manifest
 from indexing.media import hash_task, signature_of
 from indexing.places import Place
 from indexing.reading import ReaderPool
 from indexing.remote import require_backends
 from indexing.shards import Shard
-from indexing.store import Store, StoreManifest, begin, commit_shard, committed, parse_manifest
+from indexing.store import Store, commit_shard
 from indexing.work import EmbedOptions, Item, Work
 from retrieval.errors import StoreError
 from retrieval.folders import MANIFEST

@@ -7,19 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from indexing.columns import S
+from indexing.manifest import QUARANTINE, REJECTED, SHIFT, StoreManifest, begin, read_state, write_record
 from indexing.places import Place, alone, open_place
-from indexing.store import (
-    QUARANTINE,
-    REJECTED,
-    SHIFT,
-    StoreManifest,
-    begin,
-    finish,
-    open_store,
-    read_parquet,
-    read_state,
-    write_record,
-)
+from indexing.store import finish, open_store, read_parquet
 from retrieval.errors import StoreError
 
 

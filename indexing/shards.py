@@ -9,9 +9,10 @@ import polars as pl
 from indexing.columns import S
 from indexing.fusing import Shift, mean_of_each
 from indexing.lanes import Batcher, Lanes
+from indexing.manifest import ShardRecord
 from indexing.media import Picture, ReadItem
 from indexing.places import Place
-from indexing.store import ShardRecord, commit_shard
+from indexing.store import commit_shard
 from indexing.work import Item
 from retrieval.encoder import Encoder, Vectors
 from retrieval.tables import VIDEOS

@@ -6,15 +6,12 @@ are never changed. An item may stand in several: the last one holds.
 """
 
 import io
-import json
-import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,66 +19,24 @@ from numpy.typing import NDArray
 
 from indexing.columns import S as S
 from indexing.fusing import Shift, with_fused
+from indexing.manifest import (
+    PRODUCTS,
+    QUARANTINE,
+    REJECTED,
+    SHIFT,
+    ShardRecord,
+    StoreManifest,
+    committed,
+    read_state,
+    write_manifest,
+    write_record,
+)
 from indexing.places import Place, open_place, sha256_at
 from retrieval.errors import StoreError
 from retrieval.folders import MANIFEST
 from retrieval.towers.product import FusionWeights
 
-FORMAT = 2
-QUARANTINE = "quarantine.parquet"
-REJECTED = "rejected.parquet"
-PRODUCTS = "products"
-SHIFT = "modality_shift"
 QUARANTINE_SCHEMA = {**dict.fromkeys((S.ITEM_ID, S.URI, S.REASON, S.SIGNATURE), pl.String), S.SHARD: pl.Int32}
-
-
-@dataclass(frozen=True)
-class ShardRecord:
-    """A committed shard: its *files* by checksum (none where all of it was set aside) and what was set aside.
-
-    *quarantine* rows are (item_id, uri, reason, signature); *shift* is the shard's part of the modality shift.
-    """
-
-    number: int
-    n_items: int
-    files: Mapping[str, str]
-    quarantine: Sequence[Sequence[str]] = ()
-    shift: Shift = field(default_factory=Shift)
-
-    @property
-    def shard_id(self) -> str:
-        """What names the shard's content: the checksum of its items; empty where it has none."""
-        return self.files.get(f"items-{self.number:05d}.parquet", "")
-
-
-@dataclass(frozen=True)
-class StoreManifest:
-    """What made a store.
-
-    *kind* is videos or products; *job* names the last job's list of items, *part* which share of it this store holds
-    (`2/8`, empty for all), *complete* whether that job has ended. Every shard, and the other *files* of a complete
-    store, are listed with their checksums.
-    """
-
-    kind: str
-    encoder: str
-    fingerprint: str
-    precision: str
-    dim: int
-    options: Mapping[str, Any]
-    job: str = ""
-    part: str = ""
-    complete: bool = False
-    n_items: int = 0
-    n_quarantined: int = 0
-    created: str = ""
-    shards: Sequence[ShardRecord] = ()
-    files: Mapping[str, str] = field(default_factory=dict)
-    format: int = FORMAT
-
-    @property
-    def next_shard(self) -> int:
-        return 1 + max((shard.number for shard in self.shards), default=-1)
 
 
 @dataclass(frozen=True)
@@ -213,57 +168,6 @@ def _fits(store: Store) -> bool:
     return vectors.dtype == pl.Array(pl.Float32, store.manifest.dim) and store.n_items == store.manifest.n_items
 
 
-def read_state(place: Place) -> StoreManifest:
-    """The manifest of the store at *place*, with what an unfinished job has committed.
-
-    Raises:
-        StoreError: there is none, or it is damaged or of another format.
-    """
-    try:
-        manifest = parse_manifest(place.read(MANIFEST), f"{place}/{MANIFEST}")
-    except FileNotFoundError:
-        raise StoreError(
-            f"{place} is not an embedding store: it has no {MANIFEST}.", "Make one: lookreel embed --help"
-        ) from None
-    if manifest.complete:
-        return manifest
-    records = [record for record in committed(place) if record.number >= manifest.next_shard]
-    shards = (*manifest.shards, *records)
-    state = replace(manifest, shards=shards, n_items=sum(shard.n_items for shard in shards))
-    return replace(state, options=_with_shift(state))
-
-
-def committed(place: Place) -> list[ShardRecord]:
-    """The records of shards that no manifest lists yet, by number."""
-    names = [name for name in place.names() if re.fullmatch(r"shard-\d+\.json", name)]
-    return sorted((_record(json.loads(place.read(name))) for name in names), key=lambda record: record.number)
-
-
-def parse_manifest(content: bytes, name: str) -> StoreManifest:
-    """A store's manifest from its JSON.
-
-    Raises:
-        StoreError: it is damaged or of another format.
-    """
-    try:
-        fields = json.loads(content)
-        if fields["format"] != FORMAT:
-            raise StoreError(f"{name} has format {fields['format']}, this version reads {FORMAT}.", "Embed again.")
-        manifest = StoreManifest(**{**fields, "shards": tuple(_record(shard) for shard in fields["shards"])})
-        if manifest.complete and not {QUARANTINE, REJECTED} <= manifest.files.keys():
-            raise ValueError("it does not name its files")
-        return manifest
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{name} is damaged: {error}.", "Embed again.") from error
-
-
-def _record(fields: Mapping[str, Any]) -> ShardRecord:
-    record = ShardRecord(**{**fields, "shift": Shift(**fields.get("shift", {}))})
-    if record.files and set(record.files) != {f"{table}-{record.number:05d}.parquet" for table in ("items", "parts")}:
-        raise ValueError("its shards are not those of its items")
-    return record
-
-
 def commit_shard(
     place: Place,
     number: int,
@@ -282,16 +186,6 @@ def commit_shard(
     record = ShardRecord(number, items.height, checksums, quarantine, shift)
     write_record(place, record)
     return record
-
-
-def write_record(place: Place, record: ShardRecord) -> None:
-    """Write a shard's record, which commits it."""
-    place.write(f"shard-{record.number:05d}.json", json.dumps(asdict(record)).encode())
-
-
-def begin(place: Place, manifest: StoreManifest) -> None:
-    """Write the manifest of a store whose job begins: what it holds already, and that more will come."""
-    write_manifest(place, replace(manifest, complete=False, files={}))
 
 
 def finish(place: Place, rejected: pl.DataFrame) -> StoreManifest:
@@ -321,11 +215,6 @@ def _slim(shard: ShardRecord, *, keep_shift: bool) -> ShardRecord:
     return replace(shard, quarantine=(), shift=shard.shift if keep_shift else Shift())
 
 
-def write_manifest(place: Place, manifest: StoreManifest) -> None:
-    """Replace the manifest."""
-    place.write(MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
-
-
 def quarantined(place: Place, manifest: StoreManifest) -> pl.DataFrame:
     """All rows set aside so far, those of an unfinished job too."""
     fresh = [(*row, shard.number) for shard in manifest.shards for row in shard.quarantine]
@@ -343,14 +232,6 @@ def read_parquet(place: Place, name: str, columns: Sequence[str] | None = None) 
         return pl.read_parquet(opened, columns=list(columns) if columns else None)
     with opened as file:
         return pl.read_parquet(file.read(), columns=list(columns) if columns else None)
-
-
-def _with_shift(manifest: StoreManifest) -> Mapping[str, Any]:
-    """The options with the modality shift of all shards, once one is known kept as it is: vectors made with it stay."""
-    if manifest.kind != PRODUCTS or any(manifest.options.get(SHIFT, ())):
-        return manifest.options
-    shift = Shift.summed([shard.shift for shard in manifest.shards], manifest.dim)
-    return {**manifest.options, SHIFT: shift.mean(manifest.dim).tolist()}
 
 
 def _parquet(table: pl.DataFrame) -> bytes:

@@ -9,8 +9,9 @@ import polars as pl
 
 from indexing.columns import S
 from indexing.fusing import Shift
+from indexing.manifest import StoreManifest, begin, read_state
 from indexing.places import open_place
-from indexing.store import StoreManifest, begin, commit_shard, finish, read_state
+from indexing.store import commit_shard, finish
 from retrieval.schemas import Columns as C
 
 DIM = 8

@@ -7,9 +7,9 @@ from indexing.embed import EmbedOptions, EmbedSummary, embed
 from indexing.engine import Engine, LocalEngine, RayEngine
 from indexing.estimate import Estimate, estimate
 from indexing.job import Part
+from indexing.manifest import parse_manifest
 from indexing.places import open_place
 from indexing.remote import Allowed
-from indexing.store import parse_manifest
 from indexing.work import WORK
 from retrieval.config import Config, load_config
 from retrieval.console import progress
