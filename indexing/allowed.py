@@ -47,20 +47,26 @@ def _host(parts: SplitResult) -> tuple[str, str, int | None]:
 
 def _plain_parts(url: str) -> SplitResult | None:
     """The parts of a URL that means the same to everybody who reads it, else nothing."""
-    meant = _unquoted(url)
-    tricks = (
-        re.search(r"[\x00-\x1f\x7f\\]", meant),  # parsers drop some of these, and take \ for /
-        meant != meant.strip(),
-        "::" in re.sub(r"\[[\da-fA-F:.]*\]", "", meant, count=1),  # fsspec's chains; IPv6 stands in brackets
-        {".", ".."} & set(re.split(r"[/?#]", meant)),
-        re.search(r"%(2f|5c)", url, re.IGNORECASE),  # a slash to some servers, a letter to others
-    )
     try:
         parts = urlsplit(url)
         usable = parts.scheme not in LOCAL and "@" not in parts.netloc and (parts.port or True)
     except ValueError:  # an impossible port or address
         return None
-    return parts if usable and not any(tricks) else None
+    return parts if usable and not _has_trick(url, parts.scheme) else None
+
+
+def _has_trick(url: str, scheme: str) -> bool:
+    """Whether some reader of the URL could take it for another. Only of http is a query known to name no place."""
+    place = url.partition("?")[0] if scheme in HTTP else url  # a signed URL's query holds slashes as %2F
+    meant, meant_place = _unquoted(url), _unquoted(place)
+    tricks = (
+        re.search(r"[\x00-\x1f\x7f\\]", meant),  # parsers drop some of these, and take \ for /
+        meant != meant.strip(),
+        "::" in re.sub(r"\[[\da-fA-F:.]*\]", "", meant_place, count=1),  # fsspec's chains; IPv6 stands in brackets
+        {".", ".."} & set(re.split(r"[/?#]", meant_place)),
+        re.search(r"%(2f|5c)", place, re.IGNORECASE),  # a slash to some servers, a letter to others
+    )
+    return any(tricks)
 
 
 def _unquoted(url: str) -> str:

@@ -1,28 +1,32 @@
 """What is wrong with a table's videos before they are embedded: every file read once, in parallel."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
+from indexing.allowed import NOWHERE, Allowed
+from indexing.cores import n_cores
 from indexing.decode.index import StreamIndex
 from indexing.decode.plan import ReadingPlan
-from indexing.decode.protocol import Accuracy, UnreadableMediaError
+from indexing.decode.protocol import Accuracy
 from indexing.decode.pyav import PyAvReader
 from indexing.fingerprint import Fingerprint, duplicates, fingerprint
-from retrieval.errors import TableError, UserFacingError, import_extra
+from indexing.limits import DEFAULT_LIMITS, Limits
+from indexing.media import is_out_of_memory, opened, reason_of
+from indexing.reading import AHEAD
+from indexing.worker import Lost
+from indexing.workers import WorkerPool
+from retrieval.errors import TableError, import_extra
 from retrieval.tables import VIDEOS, load_table, resolve_uri
 from retrieval.tables import Columns as C
 
 FRAMES = 4  # read of each file, exactly: enough to tell clips apart, and to find most damage
 HASHED_SIDE = 64
+PRELOAD = ("indexing.doctor", "av")
 SLOW_INTERVAL_S = 5.0
 VARIES = 1.5  # times the usual gap between pictures, or as much less
 # Nanoseconds of one core for a pixel: of every picture decoded, and more for each keyframe begun at. Fitted to
@@ -78,29 +82,39 @@ class VideoReport:
 
 @dataclass(frozen=True)
 class Visit:
-    """A video to examine for a job that takes *n_frames* of each."""
+    """A video to examine for a job that takes *n_frames* of each, by the rules that the job reads it by."""
 
     video_id: str
     uri: str
     n_frames: int
+    allowed: Allowed = NOWHERE
+    limits: Limits = DEFAULT_LIMITS
 
 
 def examine_videos(
-    table: Path, n_frames: int, limit: int | None, workers: int, progress: Callable[[int, int], None]
+    table: Path,
+    n_frames: int,
+    limit: int | None,
+    workers: int,
+    progress: Callable[[int, int], None],
+    allowed: Allowed = NOWHERE,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> VideoReport:
-    """The report on the videos of *table*, the first *limit* of them.
+    """The report on the videos of *table*, the first *limit* of them; remote ones from where it is *allowed*.
 
     Raises:
-        UserFacingError: the table cannot be used, or a worker was killed.
+        UserFacingError: the table cannot be used, or no worker can be started.
     """
     import_extra("av", "embed")
     checked = load_table(table, VIDEOS)
     rows = checked.frame.select(C.VIDEO_ID, C.URI).head(limit if limit is not None else checked.frame.height)
     if rows.is_empty():
         raise TableError(f"{table} has no video to examine.", "Give a table with videos, or a --limit above 0.")
-    visits = [Visit(video_id, resolve_uri(uri, table), n_frames) for video_id, uri in rows.iter_rows()]
+    visits = [
+        Visit(video_id, resolve_uri(uri, table), n_frames, allowed, limits) for video_id, uri in rows.iter_rows()
+    ]
     seen = []
-    for found in _examined(visits, workers or os.cpu_count() or 1):
+    for found in _examined(visits, workers or n_cores(), limits):
         seen.append(found)
         progress(len(seen), len(visits))
     return report([e for e, _ in seen], [f for _, f in seen], checked.rejected.height)
@@ -125,16 +139,20 @@ def report(examined: Sequence[Examination], prints: Sequence[Fingerprint | None]
 
 
 def examine(visit: Visit) -> tuple[Examination, Fingerprint | None]:
-    """What is to be said of one file, and its fingerprint where it can be read."""
-    reader = PyAvReader()
-    path = Path(visit.uri.removeprefix("file://"))
+    """What is to be said of one file, and its fingerprint where it can be read.
+
+    Raises:
+        MemoryError: as `read_task` does.
+    """
+    reader = PyAvReader().within(visit.limits.pixels)
     try:
-        if "://" in str(path) or not path.is_file():
-            raise UnreadableMediaError("there is no such file here")
-        index = reader.index(path)
-        video = reader.read(path, FRAMES, HASHED_SIDE)
+        with opened(visit.uri, visit.allowed, visit.limits) as path:
+            index = reader.index(path)
+            video = reader.read(path, FRAMES, HASHED_SIDE)
     except Exception as error:  # the border to untrusted files: libraries raise nearly anything
-        return Examination(visit.video_id, visit.uri, Verdict.UNREADABLE, str(error) or type(error).__name__), None
+        if is_out_of_memory(error):
+            raise MemoryError from error
+        return _unreadable(visit, reason_of(error)), None
     verdict, reason = judged(index, video.partial)
     found = Examination(
         visit.video_id,
@@ -191,12 +209,13 @@ def cost_ms(index: StreamIndex, plan: ReadingPlan | None, n_pixels: int) -> floa
     return n_pixels * (n_fed * picture_ns + n_starts * start_ns) / 1e6
 
 
-def _examined(visits: Sequence[Visit], workers: int) -> Iterator[tuple[Examination, Fingerprint | None]]:
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            yield from pool.map(examine, visits, chunksize=4)
-        except BrokenProcessPool as error:
-            raise UserFacingError(
-                "A process that reads videos was killed, most likely for want of memory.",
-                "Run again with fewer --workers, or with --limit to find the file.",
-            ) from error
+def _examined(
+    visits: Sequence[Visit], workers: int, limits: Limits
+) -> Iterator[tuple[Examination, Fingerprint | None]]:
+    with WorkerPool(workers, limits, PRELOAD) as pool:
+        for visit, outcome in pool.map(examine, visits, AHEAD * workers):
+            yield (_unreadable(visit, outcome.reason), None) if isinstance(outcome, Lost) else outcome
+
+
+def _unreadable(visit: Visit, reason: str) -> Examination:
+    return Examination(visit.video_id, visit.uri, Verdict.UNREADABLE, reason)

@@ -1,6 +1,7 @@
 """What runs a job's shards: this machine's cores, or a Ray cluster. The only module that imports ray."""
 
 import logging
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,16 +18,21 @@ from indexing.shards import Shard, ShardEncoder
 from retrieval.encoder import Encoder, Precision, open_encoder
 from retrieval.errors import UserFacingError, import_extra
 
-logger = logging.getLogger(__name__)
+RETRIES = 10  # of a shard whose node died; one that kills every process must not go round for ever
 
 
 @dataclass(frozen=True)
 class Station:
-    """All that a shard needs but its items: the *encoder* by name, where shards go, and how media are read."""
+    """All that a shard needs but its items: the encoder by name, where shards go, and how media are read.
+
+    *folder* is where relative paths start.
+    """
 
     target: str
+    folder: str
     kind: str
     model: str
+    device: str
     fingerprint: str
     precision: str
     batch: int
@@ -84,11 +90,19 @@ class RayEngine:
     def _results(self, ray: Any, station: Station, shards: Sequence[Shard]) -> Iterator[ShardRecord]:
         # Retried for ever: a shard fails for good only by an exception of its own, which is raised here.
         station = replace(station, workers=station.workers or self.cpus)
-        task = ray.remote(num_cpus=self.cpus, max_retries=-1)(run_shard)
+        task = ray.remote(num_cpus=self.cpus, max_retries=RETRIES)(run_on_node)
         waiting = [task.remote(station, shard) for shard in shards]
         while waiting:
             done, waiting = ray.wait(waiting, num_returns=1)
-            yield from ray.get(done)
+            try:
+                yield from ray.get(done)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error
+            except ray.exceptions.WorkerCrashedError as error:
+                raise UserFacingError(
+                    f"A shard killed its node's process {RETRIES + 1} times: {error}.",
+                    "Give each task more memory, or run it locally to see which file it is.",
+                ) from error
 
 
 def _require_answer(address: str) -> None:
@@ -98,9 +112,15 @@ def _require_answer(address: str) -> None:
         socket.create_connection((host.rpartition("/")[2], int(port)), timeout=5.0).close()
 
 
+def run_on_node(station: Station, shard: Shard) -> ShardRecord:
+    """`run_shard` in the folder where the job was started: a Ray task begins in a folder of its own."""
+    os.chdir(station.folder)
+    return run_shard(station, shard)
+
+
 def run_shard(station: Station, shard: Shard) -> ShardRecord:
-    """Read, encode and commit one shard: what a Ray task does, or any other scheduler's."""
-    encoder = _encoder(station.model, station.precision)
+    """Read, encode and commit one shard."""
+    encoder = _encoder(station.model, station.device, station.precision)
     if encoder.fingerprint != station.fingerprint:
         raise UserFacingError(
             f"This node's {station.model} has other weights ({encoder.fingerprint}) than the job's "
@@ -113,8 +133,8 @@ def run_shard(station: Station, shard: Shard) -> ShardRecord:
 
 
 @lru_cache(maxsize=1)
-def _encoder(model: str, precision: str) -> Encoder:
-    return open_encoder(model, precision=Precision(precision))
+def _encoder(model: str, device: str, precision: str) -> Encoder:
+    return open_encoder(model, device, Precision(precision))
 
 
 @lru_cache(maxsize=1)

@@ -1,25 +1,23 @@
 """What embedding a table would cost, from a sample of it."""
 
-import os
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexing.cores import n_cores
 from indexing.embed import Progress, wanted_store
 from indexing.job import Part, pending_items
-from indexing.lanes import open_lanes
-from indexing.places import LocalPlace, open_place
+from indexing.lanes import Batcher, open_lanes
+from indexing.places import open_place
 from indexing.reading import ReaderPool
-from indexing.shards import Shard, ShardEncoder
 from indexing.work import EmbedOptions, Item, Work
 from retrieval.encoder import Encoder
 
 SHARE = 0.01
-SHARD = 8  # items between two looks at the clock
 FEWEST = 32  # below this the first results, which come late, decide
 MOST_SECONDS = 60.0
+FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -42,36 +40,26 @@ class Estimate:
 
 
 def estimate(
-    work: Work, out: Path | str, encoder: Encoder, options: EmbedOptions, progress: Progress | None = None
+    work: Work,
+    out: Path | str,
+    encoder: Encoder,
+    options: EmbedOptions,
+    part: Part = Part(),
+    progress: Progress | None = None,
 ) -> Estimate:
-    """Embed every n-th item that the store at *out* lacks into a scratch folder, for 60 s at most, and reckon from it.
+    """Embed every n-th item that the store at *out* lacks, writing nothing, for 60 s at most, and reckon from it.
 
     Raises:
         StoreError: *out* was made otherwise.
     """
-    pending = pending_items(open_place(out), wanted_store(work, encoder, Part()), work, options)
-    sample = _sample(pending)
-    with tempfile.TemporaryDirectory(prefix="lookreel-plan-") as scratch, open_lanes(encoder, options.batch) as lanes:
-        station = ShardEncoder(work.kind, lanes, options.unit)
-        done = _embed_sample(sample, LocalPlace(Path(scratch)), station, options, progress)
-        written = sum(file.stat().st_size for file in Path(scratch).iterdir())
-    rate = done.timed / done.seconds if done.timed else 0.0
-    hours = len(pending) / rate / 3600 if rate else 0.0
-    cores = os.cpu_count() or 1
-    read = sum(_bytes_of(item) for item in sample[: done.count])
+    pending = pending_items(open_place(out), wanted_store(work, encoder, part), work, options, part)
+    done = _embed_sample(_sample(pending), encoder, options, progress)
+    hours = len(pending) / done.rate / 3600 if done.rate else 0.0
     scale = len(pending) / max(done.count, 1)
     return Estimate(
-        len(work.items),
-        len(pending),
-        done.count,
-        done.seconds,
-        rate,
-        hours,
-        hours * cores,
-        cores,
-        read * scale,
-        written * scale,
-    )
+        len(work.items), len(pending), done.count, done.seconds, done.rate, hours, hours * n_cores(), n_cores(),
+        done.read_bytes * scale, done.written_bytes * scale,
+    )  # fmt: skip
 
 
 def _sample(pending: Sequence[Item]) -> list[Item]:
@@ -79,35 +67,40 @@ def _sample(pending: Sequence[Item]) -> list[Item]:
     return [pending[row * len(pending) // n_sample] for row in range(n_sample)]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Done:
-    """*count* items were embedded, *timed* of them in *seconds*: the first shard's time is mostly that of starting."""
+    """What a sample took: *seconds* from the first result of *count* on, since the start comes once only."""
 
-    count: int
-    timed: int
-    seconds: float
+    count: int = 0
+    seconds: float = 0.0
+    read_bytes: float = 0.0
+    written_bytes: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return max(self.count - 1, 1) / self.seconds if self.seconds else 0.0
 
 
-def _embed_sample(
-    sample: Sequence[Item], place: LocalPlace, work: ShardEncoder, options: EmbedOptions, progress: Progress | None
-) -> _Done:
-    few = [sample[start : start + SHARD] for start in range(0, len(sample), SHARD)]
-    shards = [Shard(number, items, [""] * len(items)) for number, items in enumerate(few)]
-    count, timed, began = 0, 0, time.monotonic()
-    with ReaderPool(options.workers, options.limits) as pool:
-        read = pool.read(item.task for item in sample)
-        for shard in shards:
-            work.commit(place, shard, read)
-            count += len(shard.items)
-            if shard.number == 0 and len(shards) > 1:
-                began = time.monotonic()
-            else:
-                timed += len(shard.items)
+def _embed_sample(sample: Sequence[Item], encoder: Encoder, options: EmbedOptions, progress: Progress | None) -> _Done:
+    done, started, first = _Done(), time.monotonic(), 0.0
+    with ReaderPool(options.workers, options.limits) as pool, open_lanes(encoder, options.batch) as lanes:
+        batcher = Batcher(lanes)
+        for item, read in zip(sample, pool.read(item.task for item in sample), strict=False):
+            first = first or time.monotonic()
+            batcher.add([picture.pixels for picture in read.pictures])
+            done.count += 1
+            done.read_bytes += _bytes_of(item)
+            vectors = len(read.pictures) + 1
+            done.written_bytes += sum(len(p.jpeg) for p in read.pictures) + vectors * encoder.dim * FLOAT_BYTES
             if progress:
-                progress(count, len(sample))
-            if time.monotonic() - began > MOST_SECONDS:
+                progress(done.count, len(sample))
+            if time.monotonic() - started > MOST_SECONDS:
                 break
-    return _Done(count, timed, time.monotonic() - began)
+        batcher.vectors()
+        if texts := [item.text for item in sample[: done.count] if item.text]:
+            encoder.encode_texts(texts)
+    done.seconds = time.monotonic() - first if done.count else 0.0
+    return done
 
 
 def _bytes_of(item: Item) -> int:

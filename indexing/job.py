@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,13 +10,13 @@ import polars as pl
 
 from indexing.columns import S
 from indexing.fusing import Shift
-from indexing.manifest import StoreManifest, begin, committed, parse_manifest
+from indexing.manifest import StoreManifest, begin, committed, is_of_store, parse_manifest
 from indexing.media import hash_task, signature_of
 from indexing.places import Place
 from indexing.reading import ReaderPool
 from indexing.remote import require_backends
 from indexing.shards import Shard
-from indexing.store import Store, commit_shard
+from indexing.store import Store, commit_shard, current
 from indexing.work import EmbedOptions, Item, Work
 from retrieval.errors import StoreError
 from retrieval.folders import MANIFEST
@@ -70,19 +69,29 @@ class CopyShard:
 
 @dataclass(frozen=True)
 class Job:
-    """The *shards* to embed and the *copies* to make; the numbers *done* are committed already."""
+    """The *shards* to embed and the *copies* to make; the numbers *done* are committed already.
+
+    *seen* are item_id and signature of items whose files have another state but the content they had; *n_absent* items
+    have vectors, but their files are not there now.
+    """
 
     kind: str
     store: Store
     shards: Sequence[Shard]
     copies: Sequence[CopyShard]
-    done: frozenset[int]
+    seen: pl.DataFrame
+    n_absent: int
+    done: frozenset[int] = frozenset()
 
     @cached_property
     def sizes(self) -> Mapping[int, int]:
         """Items of each shard, by its number."""
         copied = {copies.number: copies.rows.height for copies in self.copies}
         return copied | {shard.number: len(shard.items) for shard in self.shards}
+
+    @property
+    def nothing_to_do(self) -> bool:
+        return self.sizes.keys() <= self.done and self.seen.is_empty()
 
     @property
     def n_copied(self) -> int:
@@ -106,7 +115,7 @@ def begun(
     stored = _stored(place, wanted, overwrite=overwrite)
     signatures = _signatures(work, options)
     if part.count > 1:
-        return _begun_part(place, stored, work, signatures, options, part)
+        return _begun_part(place, stored, work, signatures, options, part, overwrite=overwrite)
     records = [] if stored.complete else [r for r in committed(place) if r.number >= stored.next_shard]
     job = _planned(place, stored, work, signatures, options)
     if not stored.complete and _key(job) == stored.job:
@@ -114,125 +123,194 @@ def begun(
     if records:  # the table changed since: what is committed counts, the rest is planned anew
         stored = replace(stored, shards=(*stored.shards, *records))
         job = _planned(place, stored, work, signatures, options)
-    begin(place, replace(stored, job=_key(job)))
+    if not (stored.complete and job.nothing_to_do):
+        begin(place, replace(stored, job=_key(job)))
     return job
 
 
-def pending_items(place: Place, wanted: StoreManifest, work: Work, options: EmbedOptions) -> list[Item]:
-    """The items of *work* that the store at *place* has no vectors of.
+def pending_items(
+    place: Place, wanted: StoreManifest, work: Work, options: EmbedOptions, part: Part = Part()
+) -> list[Item]:
+    """The items of *work* that the store at *place* knows nothing of, by the state of their files; nothing is read.
 
     Raises:
         StoreError: the store was made otherwise.
     """
-    stored = _stored(place, wanted, overwrite=False)
+    stored = wanted if MANIFEST not in place.names() else _checked(place, wanted)
     if not stored.complete:
         stored = replace(stored, shards=(*stored.shards, *committed(place)))
-    job = _planned(place, stored, work, _signatures(work, options), options)
-    return [item for shard in job.shards for item in shard.items]
+    pending, _ = _pending(_table(work, _signatures(work, options)), Store(str(place), stored), options)
+    rows = [
+        row for number, rows in enumerate(_slices(pending, options.shard_size)) if part.has(number) for row in rows[ROW]
+    ]
+    return [work.items[row] for row in rows]
 
 
 def _begun_part(
-    place: Place, stored: StoreManifest, work: Work, signatures: Sequence[str], options: EmbedOptions, part: Part
+    place: Place,
+    stored: StoreManifest,
+    work: Work,
+    signatures: Sequence[str],
+    options: EmbedOptions,
+    part: Part,
+    *,
+    overwrite: bool,
 ) -> Job:
     """A part's shards are numbered over the whole table, whatever the part holds: other parts have the rest.
 
     Raises:
         StoreError: the part was begun with another table, so that it no longer fits the others.
     """
-    whole = _planned(place, replace(stored, shards=()), work, signatures, options)
+    nowhere = Store(str(place), replace(stored, shards=(), files={}))
+    items = _table(work, signatures)
+    whole = Job(work.kind, nowhere, _shards(items, work, 0, options), (), items.head(0), 0)
     done = frozenset(record.number for record in (*stored.shards, *committed(place)))
     if done and stored.job != _key(whole):
-        raise StoreError(
-            f"{place} is a part of a job over other files: the table or its media changed since.",
-            "Embed all parts again, into new folders or with --overwrite.",
-        )
-    begin(place, replace(stored, job=_key(whole)))
+        if not overwrite:
+            raise StoreError(
+                f"{place} is a part of a job over other files: the table or its media changed since.",
+                "Embed all parts again, into new folders or with --overwrite.",
+            )
+        stored, done = _cleared(place, replace(stored, shards=(), files={}, complete=False, job="")), frozenset()
     shards = [shard for shard in whole.shards if part.has(shard.number)]
-    return replace(whole, shards=shards, done=done)
+    job = replace(whole, shards=shards, done=done)
+    if not (stored.complete and job.nothing_to_do):
+        begin(place, replace(stored, job=_key(whole)))
+    return job
 
 
 def _stored(place: Place, wanted: StoreManifest, *, overwrite: bool) -> StoreManifest:
-    """The manifest that is there, or *wanted* where there is none or it may be replaced."""
+    """The manifest that is there, or *wanted* where there is none or it may be replaced.
+
+    A store that is not complete is gone on with, overwritten or not: it may be an overwriting that was stopped.
+    """
     names = place.names()
     if MANIFEST not in names:
-        if not all(
-            re.fullmatch(r"(items|parts|shard)-\d+\.\w+|quarantine\.parquet|rejected\.parquet", n) for n in names
-        ):
+        if names:
             raise StoreError(f"{place} holds something else than a store.", "Name another place with --out.")
-        _clear(place)  # what an interrupted --overwrite left
         return wanted
+    if not overwrite:
+        stored = _checked(place, wanted)
+    else:
+        stored = _readable(place) or wanted
+        if stored.kind != wanted.kind:
+            _checked(place, wanted)
+        if stored.complete or _difference(stored, wanted):
+            stored = wanted
+    return stored if stored.job else _cleared(place, wanted)
+
+
+def _readable(place: Place) -> StoreManifest | None:
+    """The manifest at *place*, if it is one of a store, however it was made."""
+    try:
+        return parse_manifest(place.read(MANIFEST), f"{place}/{MANIFEST}")
+    except StoreError:
+        if set(place.names()) - {MANIFEST} and not any(map(is_of_store, place.names())):
+            raise
+        return None
+
+
+def _checked(place: Place, wanted: StoreManifest) -> StoreManifest:
     manifest = parse_manifest(place.read(MANIFEST), f"{place}/{MANIFEST}")
     difference = _difference(manifest, wanted)
-    if not difference:
-        return manifest
-    if not overwrite or manifest.kind != wanted.kind:
-        cure = "Name another place with --out" + (
-            ", or replace it with --overwrite." if manifest.kind == wanted.kind else "."
-        )
-        raise StoreError(f"{place} was made with {difference}.", cure)
-    _clear(place)
+    if difference:
+        replaceable = ", or replace it with --overwrite." if manifest.kind == wanted.kind else "."
+        raise StoreError(f"{place} was made with {difference}.", f"Name another place with --out{replaceable}")
+    return manifest
+
+
+def _cleared(place: Place, wanted: StoreManifest) -> StoreManifest:
+    """An empty store: its manifest first, so that what is left of the old one is known for remains."""
+    begin(place, wanted)
+    for name in place.names():
+        if is_of_store(name):
+            place.remove(name)
     return wanted
-
-
-def _clear(place: Place) -> None:
-    for name in [MANIFEST, *place.names()]:  # without its manifest the rest is known for remains
-        place.remove(name)
 
 
 def _difference(stored: StoreManifest, wanted: StoreManifest) -> str:
     """The first thing in which a store differs from what is wanted, in words; empty where it does not."""
-    pairs = [
-        (name, getattr(stored, name), getattr(wanted, name))
-        for name in ("kind", "encoder", "fingerprint", "precision", "part")
-    ]
+    names = ("kind", "encoder", "fingerprint", "precision", "dim", "part")
+    pairs = [(name, getattr(stored, name), getattr(wanted, name)) for name in names]
     pairs += [(name, stored.options.get(name), value) for name, value in wanted.options.items()]
     for name, has, wants in pairs:
         if has != wants:
-            return f"{name} {has or 'all'}, not {wants or 'all'}"
+            return f"{name} {'all' if has == '' else has}, not {'all' if wants == '' else wants}"
     return ""
+
+
+def _table(work: Work, signatures: Sequence[str]) -> pl.DataFrame:
+    """Row, item_id and signature of every item."""
+    ids = [item.item_id for item in work.items]
+    return pl.DataFrame({S.ITEM_ID: ids, S.SIGNATURE: signatures}, schema_overrides=IDS).with_row_index(ROW)
 
 
 def _planned(place: Place, stored: StoreManifest, work: Work, signatures: Sequence[str], options: EmbedOptions) -> Job:
     store = Store(str(place), stored)
-    known = store.known_contents()
-    if options.retry:
-        known = known.filter(pl.col(S.CONTENT_HASH) != "")
-    table = pl.DataFrame(
-        {S.ITEM_ID: [item.item_id for item in work.items], S.SIGNATURE: signatures}, schema_overrides=IDS
-    ).with_row_index(ROW)
-    pending = table.join(known, on=[S.ITEM_ID, S.SIGNATURE], how="anti", maintain_order="left")
-    changed = _hashed(pending, work, known, options)
-    copies, fresh = (changed.filter(has) for has in (pl.col("source").is_not_null(), pl.col("source").is_null()))
+    pending, n_absent = _pending(_table(work, signatures), store, options)
+    hashed = _hashed(pending, work, store.contents, options)
+    now = current(store.contents, store.quarantine_rows).select(S.ITEM_ID, S.CONTENT_HASH)
+    seen = hashed.join(now, on=[S.ITEM_ID, S.CONTENT_HASH], how="semi", maintain_order="left")
+    changed = hashed.join(seen, on=ROW, how="anti", maintain_order="left")
+    holders = store.contents.unique(S.CONTENT_HASH, keep="last", maintain_order=True)
+    holders = holders.select(S.CONTENT_HASH, source=S.ITEM_ID, source_shard=S.SHARD)
+    placed = changed.join(holders, on=S.CONTENT_HASH, how="left", maintain_order="left")
+    copies, fresh = (placed.filter(has) for has in (pl.col("source").is_not_null(), pl.col("source").is_null()))
     first = stored.next_shard
     copy_shards = [CopyShard(first + n, rows) for n, rows in enumerate(_slices(copies, options.shard_size))]
-    first += len(copy_shards)
-    shards = [
-        Shard(first + n, [work.items[row] for row in rows[ROW]], rows[S.SIGNATURE].to_list())
-        for n, rows in enumerate(_slices(fresh, options.shard_size))
+    shards = _shards(fresh, work, first + len(copy_shards), options)
+    return Job(work.kind, store, shards, copy_shards, seen.select(S.ITEM_ID, S.SIGNATURE), n_absent)
+
+
+def _pending(table: pl.DataFrame, store: Store, options: EmbedOptions) -> tuple[pl.DataFrame, int]:
+    """The items whose files have another state than when they were read, and how many known ones are not there now.
+
+    An absent file keeps its vectors: a share that is away for a night must not empty the index.
+    """
+    known = current(store.contents, store.quarantine_rows)
+    aside = current(store.quarantine_rows, store.contents)
+    columns = [S.ITEM_ID, S.SIGNATURE]
+    settled = known.join(aside, on=S.ITEM_ID, how="anti") if options.retry else pl.concat([
+        known.select(columns), aside.select(columns)
+    ])  # fmt: skip
+    pending = table.join(settled, on=columns, how="anti", maintain_order="left")
+    gone = (pl.col(S.SIGNATURE) == "") & pl.col(S.ITEM_ID).is_in(known[S.ITEM_ID].implode())
+    return pending.filter(~gone), pending.filter(gone).height
+
+
+def _shards(rows: pl.DataFrame, work: Work, first: int, options: EmbedOptions) -> list[Shard]:
+    return [
+        Shard(number, [work.items[row] for row in few[ROW]], few[S.SIGNATURE].to_list())
+        for number, few in enumerate(_slices(rows, options.shard_size), first)
     ]
-    return Job(work.kind, store, shards, copy_shards, frozenset())
 
 
 def _slices(rows: pl.DataFrame, size: int) -> Iterator[pl.DataFrame]:
     return (rows.slice(start, size) for start in range(0, rows.height, size))
 
 
-def _hashed(pending: pl.DataFrame, work: Work, known: pl.DataFrame, options: EmbedOptions) -> pl.DataFrame:
-    """The pending items with their content's hash and who has it already: *source* in *source_shard*, null for nobody.
+def _hashed(pending: pl.DataFrame, work: Work, contents: pl.DataFrame, options: EmbedOptions) -> pl.DataFrame:
+    """The pending items with their content's hash, null where no content that is held can be theirs.
 
-    Items that have the content themselves, under another date, are left out. Where nothing is known nothing is hashed:
-    reading an item tells its hash.
+    A video's state tells its size, so that only files as large as one that is held are read. Where nothing is held
+    nothing is hashed: reading an item tells its hash.
     """
-    embedded = known.filter(pl.col(S.CONTENT_HASH) != "")
-    hashes = [""] * pending.height
-    if embedded.height and pending.height:
+    held = {part for signature in contents[S.SIGNATURE] for part in signature.split(":")}
+    hashable = [row for row, state in pending.select(ROW, S.SIGNATURE).iter_rows() if _may_be_held(state, held)]
+    hashes: list[str] = []
+    if hashable:
         with ReaderPool(options.workers, options.limits) as pool:
-            hashes = list(pool.map(hash_task, (work.items[row].task for row in pending[ROW])))
-    hashed = pending.with_columns(pl.Series(S.CONTENT_HASH, hashes, dtype=pl.String))
-    changed = hashed.join(embedded, on=[S.ITEM_ID, S.CONTENT_HASH], how="anti", maintain_order="left")
-    holders = embedded.unique(S.CONTENT_HASH, keep="last", maintain_order=True)
-    holders = holders.select(S.CONTENT_HASH, source=S.ITEM_ID, source_shard=S.SHARD)
-    return changed.join(holders, on=S.CONTENT_HASH, how="left", maintain_order="left")
+            hashes = list(pool.map(hash_task, [work.items[row].task for row in hashable]))
+    table = pl.DataFrame(
+        {ROW: hashable, S.CONTENT_HASH: hashes}, schema={ROW: pending[ROW].dtype, S.CONTENT_HASH: pl.String}
+    )
+    return pending.join(table, on=ROW, how="left", maintain_order="left")
+
+
+def _may_be_held(signature: str, held: Collection[str]) -> bool:
+    """Whether a part of the state, such as the size, is that of a file that is held. A product's state has one part."""
+    parts = signature.split(":")
+    return bool(held) and (len(parts) == 1 or not set(parts).isdisjoint(held)) and signature != ""
 
 
 def _signatures(work: Work, options: EmbedOptions) -> list[str]:

@@ -1,6 +1,5 @@
 """Pictures encoded in batches of one shape, several batches at once."""
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from indexing.cores import n_cores
 from retrieval.encoder import Encoder, Vectors
 
 Pixels = NDArray[np.uint8]
@@ -22,7 +22,7 @@ class Lanes:
     """Threads that encode batches of *size* pictures side by side, each on one core.
 
     Threads that share a batch wait for each other at every layer: on two cores, a batch for each gives 1.2 to 1.6 times
-    as many pictures. It also makes vectors independent of the number of cores.
+    as many pictures. Up to eight cores it also makes vectors independent of their number.
     """
 
     encoder: Encoder
@@ -48,7 +48,7 @@ def open_lanes(encoder: Encoder, size: int, cores: int = 0) -> Iterator[Lanes]:
     One for each of *cores* (0: all) where the processor encodes; one alone where a GPU does, or code that holds the
     interpreter.
     """
-    cores = cores or os.cpu_count() or 1
+    cores = cores or n_cores()
     count = min(cores, MOST_LANES) if encoder.preparation is not None and encoder.on_cpu else 1
     with ThreadPoolExecutor(count, "encode", encoder.use_threads, (max(1, cores // count),)) as pool:
         yield Lanes(encoder, size, count, pool)

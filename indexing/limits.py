@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Limits:
     """Bounds on one file (for a product: on its photos together).
 
-    *seconds* of wall time, *memory_mb* beyond what the worker needs anyhow, *pixels* (width × height) of a picture,
-    *download_mb* of a remote file. One MB is 10^6 bytes.
+    *seconds* of wall time, *memory_mb* beyond what the worker needs anyhow, *pixels* (width × height) of a photo or of
+    a video's picture, where a reader's own bound may be lower, *download_mb* of a remote file. One MB is 10^6 bytes.
     """
 
     seconds: float = 60.0

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from retrieval.folders import MANIFEST
 FORMAT = 2
 QUARANTINE = "quarantine.parquet"
 REJECTED = "rejected.parquet"
+CONTENTS = "contents.parquet"
 PRODUCTS = "products"
 SHIFT = "modality_shift"
 
@@ -88,9 +90,24 @@ def read_state(place: Place) -> StoreManifest:
 
 
 def committed(place: Place) -> list[ShardRecord]:
-    """The records of shards that no manifest lists yet, by number."""
-    names = [name for name in place.names() if re.fullmatch(r"shard-\d+\.json", name)]
-    return sorted((_record(json.loads(place.read(name))) for name in names), key=lambda record: record.number)
+    """The records of shards that no manifest lists yet, by number; one that was cut short commits nothing."""
+    records = []
+    for name in record_names(place):
+        with suppress(ValueError):
+            records.append(_record(json.loads(place.read(name))))
+    return sorted(records, key=lambda record: record.number)
+
+
+def is_of_store(name: str) -> bool:
+    """Whether a file is one that stores are made of, besides the manifest."""
+    return name in (QUARANTINE, REJECTED, CONTENTS) or bool(
+        re.fullmatch(r"(items|parts)-\d{5,}\.parquet|shard-\d{5,}\.json", name)
+    )
+
+
+def record_names(place: Place) -> list[str]:
+    """The files that hold records."""
+    return [name for name in place.names() if re.fullmatch(r"shard-\d{5,}\.json", name)]
 
 
 def parse_manifest(content: bytes, name: str) -> StoreManifest:
@@ -102,13 +119,15 @@ def parse_manifest(content: bytes, name: str) -> StoreManifest:
     try:
         fields = json.loads(content)
         if fields["format"] != FORMAT:
-            raise StoreError(f"{name} has format {fields['format']}, this version reads {FORMAT}.", "Embed again.")
+            raise StoreError(
+                f"{name} has format {fields['format']}, this version reads {FORMAT}.", "Embed again with --overwrite."
+            )
         manifest = StoreManifest(**{**fields, "shards": tuple(_record(shard) for shard in fields["shards"])})
-        if manifest.complete and not {QUARANTINE, REJECTED} <= manifest.files.keys():
+        if manifest.complete and not {QUARANTINE, REJECTED, CONTENTS} <= manifest.files.keys():
             raise ValueError("it does not name its files")
         return manifest
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{name} is damaged: {error}.", "Embed again.") from error
+        raise StoreError(f"{name} is damaged: {error}.", "Embed again with --overwrite.") from error
 
 
 def _record(fields: Mapping[str, Any]) -> ShardRecord:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,8 @@ from indexing.remote import fetched, state_of
 from retrieval.folders import sha256_of
 
 JPEG_QUALITY = 85
+# Pillow opens some 40 formats, among them EPS, for which it starts Ghostscript, a program that runs what is in the file.
+PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "ICO", "PPM")
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class VideoTask:
             UnreadableMediaError: there are none.
         """
         with opened(self.uri, self.allowed, self.limits) as path:
-            video = self.reader.read(path, self.n_frames, self.long_side)
+            video = self.reader.within(self.limits.pixels).read(path, self.n_frames, self.long_side)
             pictures = tuple(_picture(f.pixels, self.uri, self.preparation, f.time_s) for f in video.frames)
             return ReadItem(sha256_of(path), pictures, (), video.duration_s, video.width, video.height, video.partial)
 
@@ -142,7 +145,7 @@ class PhotosTask:
                 pixels = photo_pixels(content, self.long_side, self.limits.pixels)
                 pictures.append(_picture(pixels, uri, self.preparation))
             except Exception as error:  # one odd photo costs itself, not its product
-                failures.append((uri, self.limits.too_hungry if _is_out_of_memory(error) else _reason(error)))
+                failures.append((uri, self.limits.too_hungry if is_out_of_memory(error) else reason_of(error)))
         return ReadItem(digest.hexdigest(), tuple(pictures), tuple(failures))
 
     def content_hash(self) -> str:
@@ -156,7 +159,7 @@ class PhotosTask:
     def signature(self) -> str:
         """See `Task.signature`."""
         sources = [source_of(uri, self.allowed) for uri in self.uris]
-        return hashlib.sha256("\0".join([self.text, *sources]).encode()).hexdigest()[:16] if all(sources) else ""
+        return hashlib.sha256("\0".join([self.text, *sources]).encode()).hexdigest()[:16]
 
     def _bytes_of(self, uri: str) -> bytes:
         with opened(uri, self.allowed, self.limits) as path:
@@ -172,9 +175,9 @@ def read_task(task: Task) -> ReadItem:
     try:
         return task.read()
     except Exception as error:  # the one border to untrusted files: decoders raise nearly anything
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise MemoryError from error
-        return unread(task, _reason(error))
+        return unread(task, reason_of(error))
 
 
 def unread(task: Task, reason: str) -> ReadItem:
@@ -195,13 +198,13 @@ def signature_of(task: Task) -> str:
     return task.signature()
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Ours and the system's are in words that need no name of a class."""
     known = isinstance(error, UnreadableMediaError | OSError) and str(error)
     return known or in_words(error)
 
 
-def _is_out_of_memory(error: BaseException | None) -> bool:
+def is_out_of_memory(error: BaseException | None) -> bool:
     """Libraries say so in their own words, and ours are raised from theirs."""
     while error is not None:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
@@ -265,7 +268,7 @@ def photo_pixels(content: bytes, long_side: int, max_pixels: int = Limits.pixels
         UnreadableMediaError: these bytes are no image, or too large a one.
     """
     try:
-        with Image.open(io.BytesIO(content)) as photo:
+        with Image.open(io.BytesIO(content), formats=_photo_formats()) as photo:
             if photo.width * photo.height > max_pixels:
                 raise UnreadableMediaError(f"the picture has {photo.width} × {photo.height} pixels")
             photo.draft("RGB", (2 * long_side, 2 * long_side))
@@ -276,6 +279,13 @@ def photo_pixels(content: bytes, long_side: int, max_pixels: int = Limits.pixels
         raise UnreadableMediaError("the picture is too large") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise UnreadableMediaError("the file is not a picture that can be read") from error
+
+
+@cache
+def _photo_formats() -> tuple[str, ...]:
+    """Those that this Pillow knows: older ones have no AVIF."""
+    Image.init()
+    return tuple(name for name in PHOTO_FORMATS if name in Image.OPEN)
 
 
 def _flattened(photo: Image.Image) -> Image.Image:

@@ -1,6 +1,6 @@
 """Parts of one job, joined to the store that an undivided run would have made."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +23,10 @@ def merge_parts(parts: Sequence[Path | str], out: Path | str) -> StoreManifest:
     states = [read_state(place) for place in places]
     _require_whole(places, states)
     target = open_place(out)
-    options = {name: value for name, value in states[0].options.items() if name != SHIFT}  # that is the part's own
-    wanted = replace(states[0], part="", options=options, shards=(), n_items=0, n_quarantined=0)
+    wanted = replace(states[0], part="", options=_options(states[0]), shards=(), n_items=0, n_quarantined=0)
     with alone(target):
-        _require_free(target, wanted)
+        if _is_joined(target, wanted):
+            return read_state(target)
         begin(target, wanted)
         for part, place in zip(parts, places, strict=True):
             _copy(part, place, target)
@@ -37,11 +37,9 @@ def _require_whole(places: Sequence[Place], states: Sequence[StoreManifest]) -> 
     for place, state in zip(places, states, strict=True):
         if not state.complete:
             raise StoreError(f"{place} has not ended.", "Run its embed command again; it goes on where it was.")
-        if (state.job, state.fingerprint, state.precision) != (
-            states[0].job, states[0].fingerprint, states[0].precision,
-        ):  # fmt: skip
+        if _job_of(state) != _job_of(states[0]):
             raise StoreError(
-                f"{place} and {places[0]} are not of one job: the table, the model or the precision differs.",
+                f"{place} and {places[0]} are not of one job: the table, the model or the options differ.",
                 "Embed all parts from the same table with the same options.",
             )
     count = int(states[0].part.partition("/")[2] or 1)
@@ -53,13 +51,28 @@ def _require_whole(places: Sequence[Place], states: Sequence[StoreManifest]) -> 
         )
 
 
-def _require_free(target: Place, wanted: StoreManifest) -> None:
-    names = target.names()
-    if not names:
-        return
+def _job_of(state: StoreManifest) -> tuple[object, ...]:
+    """All that parts of one job have in common."""
+    count = state.part.partition("/")[2]
+    return state.job, state.kind, state.fingerprint, state.precision, state.dim, dict(_options(state)), count
+
+
+def _options(state: StoreManifest) -> Mapping[str, object]:
+    return {name: value for name, value in state.options.items() if name != SHIFT}  # that is each part's own
+
+
+def _is_joined(target: Place, wanted: StoreManifest) -> bool:
+    """Whether an earlier call has done it all.
+
+    Raises:
+        StoreError: something else stands there.
+    """
+    if not target.names():
+        return False
     state = read_state(target)
-    if state.complete or state.job != wanted.job:
+    if state.job != wanted.job or state.part:
         raise StoreError(f"{target} holds another store.", "Name another place with --out.")
+    return state.complete
 
 
 def _copy(part: Path | str, place: Place, target: Place) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO, Protocol
 from retrieval.errors import MissingExtraError, StoreError, UserFacingError
 
 LOCK = ".lock"
+LOCAL = ("file://", "local://")
 
 
 class Place(Protocol):
@@ -54,7 +56,7 @@ class LocalPlace:
     def write(self, name: str, content: bytes) -> None:
         """See `Place.write`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        draft = self.folder / f".{name}.{os.getpid()}.partial"
+        draft = self.folder / f".{name}.{uuid.uuid4().hex}.partial"  # nodes of a cluster may share process ids
         try:
             with draft.open("wb") as file:
                 file.write(content)
@@ -129,8 +131,8 @@ def open_place(uri: str | Path) -> Place:
         MissingExtraError: the package that speaks this protocol is not installed.
     """
     text = str(uri)
-    if "://" not in text or text.startswith("file://"):
-        return LocalPlace(Path(text.removeprefix("file://")))
+    if "://" not in text or text.startswith(LOCAL):
+        return LocalPlace(Path(text.partition("://")[2] or text))
     import fsspec
 
     try:

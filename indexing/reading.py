@@ -1,13 +1,10 @@
 """Files read beside the encoder: spawned workers, a little ahead of its use."""
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from contextlib import contextmanager
-from itertools import islice
 from typing import Any, Self, TypeVar
 
+from indexing.cores import n_cores
 from indexing.limits import DEFAULT_LIMITS, Limits
 from indexing.media import ReadItem, Task, hash_task, read_task, signature_of, unread
 from indexing.worker import Lost
@@ -51,7 +48,7 @@ class ReaderPool:
 
     def __init__(self, workers: int, limits: Limits = DEFAULT_LIMITS) -> None:
         import_extra("av", "embed")
-        n_workers = workers or os.cpu_count() or 1
+        n_workers = workers or n_cores()
         self._depth = AHEAD * n_workers
         self._pool = WorkerPool(n_workers, limits, PRELOAD)
 
@@ -66,20 +63,8 @@ class ReaderPool:
         media, where each signature costs a round trip.
         """
         lost = LOST[function]
-        source = iter(tasks)
-        pending: deque[tuple[Task, Future[R | Lost]]] = deque()
-        try:
-            while True:
-                room = self._depth - len(pending)
-                pending.extend((task, self._pool.submit(function, task)) for task in islice(source, room))
-                if not pending:
-                    return
-                task, future = pending.popleft()
-                outcome = future.result()
-                yield lost(task, outcome.reason) if isinstance(outcome, Lost) else outcome
-        finally:
-            for _, future in pending:
-                future.cancel()
+        for task, outcome in self._pool.map(function, tasks, self._depth):
+            yield lost(task, outcome.reason) if isinstance(outcome, Lost) else outcome
 
     def close(self) -> None:
         """End the workers, whatever they are at."""

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
@@ -15,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 from indexing.allowed import HTTP, OPTION
 from indexing.allowed import Allowed as Allowed
 from indexing.decode.protocol import UnreadableMediaError
+from indexing.limits import in_words
 from retrieval.errors import UserFacingError
 
 DESCRIPTORS = Path("/proc/self/fd")  # where Linux lets a file be opened again that has no name
@@ -53,13 +55,13 @@ def require_backends(allowed: Allowed) -> None:
     """Check that every scheme allowed can be read, so that a job can say it before it begins.
 
     Raises:
-        UserFacingError: fsspec does not know one, or lacks the package for it.
+        UserFacingError: fsspec cannot open one, most often as it lacks the package for it.
     """
     for scheme in sorted({urlsplit(prefix).scheme for prefix in allowed.prefixes} - HTTP.keys()):
         try:
             _backend(scheme)
         except UnreadableMediaError as error:
-            cure = f"Install it, or take the entry out of {OPTION} in lookreel.toml."
+            cure = f"Take the entry out of {OPTION} in lookreel.toml, or install the package if that is what lacks."
             raise UserFacingError(f"{OPTION} allows {scheme}://, but {error}.", cure) from error
 
 
@@ -180,11 +182,15 @@ def _backend(scheme: str) -> Any:
     import fsspec
 
     try:
+        # Those that need more than their name, such as ftp's host, are not even tried: when an ftp without one is
+        # thrown away, it prints a trace.
+        signature(fsspec.get_filesystem_class(scheme).__init__).bind(None)
         return fsspec.filesystem(scheme)
     except ImportError as error:
         raise UnreadableMediaError(f"a package for {scheme}:// is not installed ({error})") from error
-    except ValueError as error:
-        raise UnreadableMediaError(f"fsspec knows no {scheme}://") from error
+    except Exception as error:  # as many kinds as there are backends; some have a hundred lines to say
+        said = in_words(error).splitlines()[0]
+        raise UnreadableMediaError(f"fsspec cannot open {scheme}:// ({said})") from error
 
 
 _FETCHERS: dict[str, Callable[[str, Allowed, _Bounded], None]] = dict.fromkeys(HTTP, _fetch_by_http)

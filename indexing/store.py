@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from indexing.columns import S as S
 from indexing.fusing import Shift, with_fused
 from indexing.manifest import (
+    CONTENTS,
     PRODUCTS,
     QUARANTINE,
     REJECTED,
     SHIFT,
     ShardRecord,
     StoreManifest,
-    committed,
     read_state,
+    record_names,
     write_manifest,
     write_record,
 )
@@ -36,6 +37,7 @@ from retrieval.errors import StoreError
 from retrieval.folders import MANIFEST
 from retrieval.towers.product import FusionWeights
 
+CONTENTS_SCHEMA = {**dict.fromkeys((S.ITEM_ID, S.SIGNATURE, S.CONTENT_HASH), pl.String), S.SHARD: pl.Int32}
 QUARANTINE_SCHEMA = {**dict.fromkeys((S.ITEM_ID, S.URI, S.REASON, S.SIGNATURE), pl.String), S.SHARD: pl.Int32}
 
 
@@ -59,7 +61,7 @@ class Store:
     @cached_property
     def items(self) -> pl.DataFrame:
         """A row for each item, from the last shard that has it; products with their fused vector."""
-        items = self._current(self._read("items"), self._quarantine)
+        items = current(self._read("items"), self.quarantine_rows)
         if self.manifest.kind != PRODUCTS or items.is_empty():
             return items
         options = self.manifest.options
@@ -69,16 +71,31 @@ class Store:
     @cached_property
     def quarantine(self) -> pl.DataFrame:
         """What could not be read and why, a row for each file."""
-        return self._current(self._quarantine, self._read("items", [S.ITEM_ID, S.SHARD]))
+        return current(self.quarantine_rows, self.contents)
 
     @cached_property
-    def _quarantine(self) -> pl.DataFrame:
+    def quarantine_rows(self) -> pl.DataFrame:
+        """What could not be read by any run, of items that could be read since too."""
         return quarantined(self.place, self.manifest)
+
+    @cached_property
+    def contents(self) -> pl.DataFrame:
+        """What every shard holds: item, the last known signature of its files, content hash and shard.
+
+        A complete store lists it in a file; only shards that are newer than that are read.
+        """
+        numbers = [shard.number for shard in self.manifest.shards if shard.files]
+        try:
+            listed = read_parquet(self.place, CONTENTS).filter(pl.col(S.SHARD).is_in(numbers))
+        except FileNotFoundError:
+            listed = pl.DataFrame(schema=CONTENTS_SCHEMA)
+        new = sorted(set(numbers) - set(listed[S.SHARD].unique()))
+        return pl.concat([listed, *[self.shard(number, "items", list(CONTENTS_SCHEMA)) for number in new]])
 
     @property
     def n_items(self) -> int:
-        """How many items have vectors, counted without reading them."""
-        return self._current(self._read("items", [S.ITEM_ID, S.SHARD]), self._quarantine).height
+        """How many items have vectors."""
+        return current(self.contents, self.quarantine_rows).height
 
     @property
     def ids(self) -> list[str]:
@@ -101,26 +118,19 @@ class Store:
         """The `items` or `parts` of one shard, as written."""
         return read_parquet(self.place, f"{table}-{number:05d}.parquet", columns)
 
-    def known_contents(self) -> pl.DataFrame:
-        """The signature, content hash and shard of every item, and the signatures of what was set aside."""
-        items = self._read("items", [S.ITEM_ID, S.SIGNATURE, S.CONTENT_HASH, S.SHARD])
-        aside = self._quarantine.with_columns(pl.lit("").alias(S.CONTENT_HASH)).select(items.columns).unique()
-        return self._current(pl.concat([items, aside]).unique([S.ITEM_ID, S.SHARD], maintain_order=True))
-
-    @staticmethod
-    def _current(rows: pl.DataFrame, others: pl.DataFrame | None = None) -> pl.DataFrame:
-        """The rows of *rows* from the last shard that tells of their item, here or in *others*."""
-        told = [rows.select(S.ITEM_ID, S.SHARD)] + ([] if others is None else [others.select(S.ITEM_ID, S.SHARD)])
-        last = pl.concat(told).group_by(S.ITEM_ID).agg(pl.col(S.SHARD).max())
-        return rows.join(last, on=[S.ITEM_ID, S.SHARD], how="semi", maintain_order="left")
-
     def _read(self, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
         new = [shard for shard in self.manifest.shards if shard.files and shard.shard_id not in self.known]
         files = [f"{table}-{shard.number:05d}.parquet" for shard in new]
         if not files:
-            schema = {S.ITEM_ID: pl.String, S.SIGNATURE: pl.String, S.CONTENT_HASH: pl.String, S.SHARD: pl.Int32}
-            return pl.DataFrame(schema=schema).select(columns or list(schema))
+            return pl.DataFrame(schema=CONTENTS_SCHEMA).select(columns or list(CONTENTS_SCHEMA))
         return pl.concat([read_parquet(self.place, file, columns) for file in files])
+
+
+def current(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+    """The rows of *rows* from the last shard that tells of their item, here or in *others*."""
+    told = pl.concat([rows.select(S.ITEM_ID, S.SHARD), others.select(S.ITEM_ID, S.SHARD)])
+    last = told.group_by(S.ITEM_ID).agg(pl.col(S.SHARD).max())
+    return rows.join(last, on=[S.ITEM_ID, S.SHARD], how="semi", maintain_order="left")
 
 
 def open_store(path: Path | str, kind: str, *, known: Collection[str] = ()) -> Store:
@@ -144,10 +154,12 @@ def open_store(path: Path | str, kind: str, *, known: Collection[str] = ()) -> S
         checksums |= {} if shard.shard_id in known else shard.files
     for name, checksum in checksums.items():
         if sha256_at(place, name) != checksum:
-            raise StoreError(f"{place}/{name} is missing or differs from the manifest.", "Embed again.")
+            raise StoreError(
+                f"{place}/{name} is missing or differs from the manifest.", "Embed again with --overwrite."
+            )
     store = Store(path, manifest, frozenset(known))
     if manifest.complete and not known and not _fits(store):
-        raise StoreError(f"{place}/{MANIFEST} does not describe the shards beside it.", "Embed again.")
+        raise StoreError(f"{place}/{MANIFEST} does not describe the shards beside it.", "Embed again with --overwrite.")
     return store
 
 
@@ -188,26 +200,41 @@ def commit_shard(
     return record
 
 
-def finish(place: Place, rejected: pl.DataFrame) -> StoreManifest:
-    """Write the quarantine, the table's *rejected* rows and the manifest of all shards, which ends the job."""
+def finish(
+    place: Place, rejected: pl.DataFrame, living: Collection[str] | None = None, seen: pl.DataFrame | None = None
+) -> StoreManifest:
+    """Write what is set aside, the table's *rejected* rows, the contents and the manifest of all shards: the job ends.
+
+    Args:
+        living: the ids of the table; what others could not be read is forgotten. By default all.
+        seen: item_id and signature of items whose files have another state but the content they had.
+    """
     state = read_state(place)
-    quarantine = Store(str(place), state).quarantine
-    contents = {QUARANTINE: _parquet(quarantine), REJECTED: _parquet(rejected)}
-    for name, content in contents.items():
+    store = Store(str(place), state)
+    quarantine = store.quarantine if living is None else store.quarantine.filter(pl.col(S.ITEM_ID).is_in(list(living)))
+    contents = store.contents if seen is None else _with_signatures(store.contents, seen)
+    files = {QUARANTINE: _parquet(quarantine), REJECTED: _parquet(rejected), CONTENTS: _parquet(contents)}
+    for name, content in files.items():
         place.write(name, content)
     manifest = replace(
         state,
         complete=True,
-        n_items=Store(str(place), state).n_items,
+        n_items=store.n_items,
         n_quarantined=quarantine.height,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         shards=tuple(_slim(shard, keep_shift=bool(state.part)) for shard in state.shards),
-        files={name: sha256(content).hexdigest() for name, content in contents.items()},
+        files={name: sha256(content).hexdigest() for name, content in files.items()},
     )
     write_manifest(place, manifest)
-    for record in committed(place):
-        place.remove(f"shard-{record.number:05d}.json")
+    for name in record_names(place):
+        place.remove(name)
     return manifest
+
+
+def _with_signatures(contents: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    new = seen.select(S.ITEM_ID, pl.col(S.SIGNATURE).alias("seen"))
+    joined = contents.join(new, on=S.ITEM_ID, how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce("seen", S.SIGNATURE).alias(S.SIGNATURE)).drop("seen")
 
 
 def _slim(shard: ShardRecord, *, keep_shift: bool) -> ShardRecord:
@@ -232,6 +259,11 @@ def read_parquet(place: Place, name: str, columns: Sequence[str] | None = None) 
         return pl.read_parquet(opened, columns=list(columns) if columns else None)
     with opened as file:
         return pl.read_parquet(file.read(), columns=list(columns) if columns else None)
+
+
+def checksum_of(table: pl.DataFrame) -> str:
+    """The checksum of the file that a table would be."""
+    return sha256(_parquet(table)).hexdigest()
 
 
 def _parquet(table: pl.DataFrame) -> bytes:

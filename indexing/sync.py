@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexing.embed import EmbedOptions, embed_products, embed_videos
@@ -15,6 +15,7 @@ from retrieval.errors import UserFacingError
 from retrieval.folders import MANIFEST
 
 logger = logging.getLogger(__name__)
+RETRY_S = 600.0
 TABLES = ("videos.parquet", "products.parquet")
 
 
@@ -32,13 +33,14 @@ class SyncPaths:
 class SyncRound:
     """What one round did: *n_new* items embedded, what is live after it, and how long it took.
 
-    *version* is empty where nothing was published; *n_quarantined* files could not be read, perhaps not yet; *problem*
-    says why a round failed: the next one tries again.
+    *version* is empty where nothing was published; *compact_due* says that deltas add up; *n_quarantined* files could
+    not be read, perhaps not yet; *problem* says why a round failed: the next one tries again.
     """
 
     n_new: int = 0
     n_quarantined: int = 0
     version: str = ""
+    compact_due: bool = False
     seconds: float = 0.0
     problem: str = ""
 
@@ -52,9 +54,9 @@ def sync_once(paths: SyncPaths, encoder: Encoder, options: EmbedOptions, keep: K
     started = time.monotonic()
     products = embed_products(paths.tables / TABLES[1], paths.products, encoder, options)
     videos = embed_videos(paths.tables / TABLES[0], paths.videos, encoder, options)
-    version = _published(paths, keep)
+    version, due = _published(paths, keep)
     aside = products.n_quarantined + videos.n_quarantined
-    return SyncRound(products.n_new + videos.n_new, aside, version, time.monotonic() - started)
+    return SyncRound(products.n_new + videos.n_new, aside, version, due, time.monotonic() - started)
 
 
 def watch(
@@ -67,15 +69,19 @@ def watch(
 ) -> Iterator[SyncRound]:
     """A round every *every_s* seconds in which the tables changed, for ever; what fails is told and tried again.
 
-    Rounds also run while files are set aside: a video's row often comes before its file.
+    Rounds also run while files are set aside: a video's row often comes before its file. What was there and could not
+    be read is tried again every ten minutes, since a server's bad moment looks like a bad file.
     """
-    done, last = "", SyncRound()
+    done: str | None = None
+    last, retried = SyncRound(), time.monotonic()
     while True:
         started = time.monotonic()
         now = _state(paths.tables)
-        if now != done or last.n_quarantined:
-            last = _attempt(paths, encoder, options, keep)
-            done = "" if last.problem else now
+        if now != done or last.n_quarantined or last.problem:
+            retry = bool(last.n_quarantined) and started - retried > RETRY_S
+            retried = started if retry else retried
+            last = _attempt(paths, encoder, replace(options, retry=retry), keep)
+            done = now
             yield last
         sleep(max(0.0, every_s - (time.monotonic() - started)))
 
@@ -89,14 +95,18 @@ def _attempt(paths: SyncPaths, encoder: Encoder, options: EmbedOptions, keep: Ke
         return SyncRound(problem=f"{error.filename or ''}: {error.strerror or error}")
 
 
-def _published(paths: SyncPaths, keep: Keep | None) -> str:
+def _published(paths: SyncPaths, keep: Keep | None) -> tuple[str, bool]:
+    """The version published, empty where nothing changed, and whether compacting is due."""
     if not (paths.snapshot / MANIFEST).exists():
-        return build_snapshot(paths.videos, paths.products, paths.tables, paths.snapshot, keep=keep).version
+        return build_snapshot(paths.videos, paths.products, paths.tables, paths.snapshot, keep=keep).version, False
     summary = update_snapshot(paths.snapshot, paths.videos, paths.products, paths.tables, keep=keep)
-    return summary.version if summary.published else ""
+    return (summary.version, summary.compact_due) if summary.published else ("", False)
 
 
 def _state(tables: Path) -> str:
-    """Sizes and times of the tables: what changes when an exporter has written them."""
-    stats = [(tables / name).stat() for name in TABLES if (tables / name).exists()]
+    """Sizes and times of the tables: what changes when an exporter has written them; empty where one is not there."""
+    try:
+        stats = [(tables / name).stat() for name in TABLES]
+    except OSError:  # perhaps just being replaced
+        return ""
     return " ".join(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)

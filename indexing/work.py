@@ -24,8 +24,8 @@ class EmbedOptions:
     """How media are read and encoded: *frames* a video, pictures stored at *long_side* pixels, encoded in batches.
 
     *shard_size* items are committed together: a shard of 64 videos takes some 10 MB. *workers* read files beside the
-    encoder; 0 means one for each core. *limits* hold for each file. *allowed* are the prefixes that remote media may
-    come from. *retry* tries again what an earlier run set aside.
+    encoder; 0 means one for each core. *device* is that of a cluster's nodes. *limits* hold for each file. *allowed*
+    are the prefixes that remote media may come from. *retry* tries again what an earlier run set aside.
     """
 
     frames: int = 8
@@ -37,6 +37,7 @@ class EmbedOptions:
     shard_size: int = 64
     batch: int = 64
     workers: int = 0
+    device: str = "auto"
     limits: Limits = field(default_factory=Limits)
     allowed: Allowed = field(default_factory=Allowed)
     retry: bool = False

@@ -2,8 +2,10 @@
 
 import pickle
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from multiprocessing.util import Finalize
 from typing import Self, TypeVar
 
@@ -39,6 +41,25 @@ class WorkerPool:
         if not self._thread.ident:
             self._thread.start()
         return future
+
+    def map(self, function: Callable[[T], R], tasks: Iterable[T], depth: int) -> Iterator[tuple[T, "R | Lost"]]:
+        """Each of *tasks* with its result, in their order; at most *depth* are taken ahead of the consumer.
+
+        The iterator may be left before its end; what was submitted for it is cancelled.
+        """
+        source = iter(tasks)
+        pending: deque[tuple[T, Future[R | Lost]]] = deque()
+        try:
+            while True:
+                room = depth - len(pending)
+                pending.extend((task, self.submit(function, task)) for task in islice(source, room))
+                if not pending:
+                    return
+                task, future = pending.popleft()
+                yield task, future.result()
+        finally:
+            for _, future in pending:
+                future.cancel()
 
     def close(self) -> None:
         """End all workers at once, whatever they are at."""

@@ -12,6 +12,10 @@ class UserFacingError(Exception):
         self.message = message
         self.cure = cure
 
+    def __reduce__(self) -> tuple[type["UserFacingError"], tuple[str, str]]:
+        """So that it survives the way from another process."""
+        return type(self), (self.message, self.cure)
+
 
 class TableError(UserFacingError):
     """An input table cannot be used."""

@@ -30,11 +30,14 @@ def doctor_videos(
     as_json: AsJson = False,
 ) -> None:
     """Read every video: codec, size, rotation, frame rate, keyframes, cost, near-duplicates and a verdict."""
+    from indexing.allowed import OPTION, Allowed
     from indexing.doctor import examine_videos
+    from retrieval.config import load_config
     from retrieval.console import EXIT_QUARANTINED, progress, to_json
 
+    allowed = Allowed(load_config()[OPTION])
     with progress("examining videos") as update:
-        report = examine_videos(table, frames, limit, workers, update)
+        report = examine_videos(table, frames, limit, workers, update, allowed)
     print(to_json(report)) if as_json else _print(report, frames)
     raise typer.Exit(EXIT_QUARANTINED if report.verdicts.get("unreadable") else 0)
 

@@ -143,6 +143,8 @@ def _report(kind: str, summary: "EmbedSummary", as_json: bool) -> None:
             f"{summary.n_new} {kind} embedded in {summary.seconds:.1f} s; {summary.store} holds {summary.n_items}. "
             f"{summary.n_quarantined} files quarantined, {summary.n_rejected} rows rejected."
         )
+        if summary.n_absent:
+            print(f"{summary.n_absent} files are not there now; what was embedded of them stays.")
         for line in _reasons(summary.reasons):
             print(line)
         if summary.n_quarantined:

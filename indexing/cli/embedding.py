@@ -14,7 +14,7 @@ from indexing.work import WORK
 from retrieval.config import Config, load_config
 from retrieval.console import progress
 from retrieval.encoder import Encoder, Precision, open_encoder
-from retrieval.errors import ConfigError
+from retrieval.errors import ConfigError, StoreError
 from retrieval.folders import MANIFEST
 from retrieval.towers.product import FusionWeights
 
@@ -56,7 +56,7 @@ def estimate_job(request: EmbedRequest) -> Estimate:
     encoder, options = open_request_encoder(request, config, target), options_of(request, config)
     work = WORK[request.kind](request.table, encoder, options)
     with progress("embedding a sample") as update:
-        return estimate(work, target, encoder, options, update)
+        return estimate(work, target, encoder, options, _part(request.shard), update)
 
 
 def _target(request: EmbedRequest, config: Config) -> str:
@@ -78,7 +78,10 @@ def _stored_precision(target: str) -> Precision:
     place = open_place(target)
     if MANIFEST not in place.names():
         return Precision.AUTO
-    return Precision(parse_manifest(place.read(MANIFEST), f"{target}/{MANIFEST}").precision)
+    try:
+        return Precision(parse_manifest(place.read(MANIFEST), f"{target}/{MANIFEST}").precision)
+    except StoreError:  # the job will say so, or replace it
+        return Precision.AUTO
 
 
 def options_of(request: EmbedRequest, config: Config) -> EmbedOptions:
@@ -90,6 +93,7 @@ def options_of(request: EmbedRequest, config: Config) -> EmbedOptions:
         decoder=config["embed.decoder"],
         accuracy=config["embed.accuracy"],
         workers=request.workers,
+        device=request.device or config["encoder.device"],
         allowed=Allowed(config["media.allowed"]),
         retry=request.retry,
     )

@@ -28,6 +28,7 @@ def sync_command(
     from indexing.sync import watch as watch_tables
     from indexing.versions import Keep
     from retrieval.config import load_config, parse_span
+    from retrieval.console import EXIT_QUARANTINED
 
     config = load_config()
     every_s = parse_span(watch) if watch else 0.0
@@ -39,8 +40,9 @@ def sync_command(
     encoder, options = open_request_encoder(request, config, paths.videos), options_of(request, config)
     keep = Keep(config["snapshot.keep_versions"], config["snapshot.keep_days"])
     if not watch:
-        _say(sync_once(paths, encoder, options, keep), as_json)
-        return
+        done = sync_once(paths, encoder, options, keep)
+        _say(done, as_json)
+        raise typer.Exit(EXIT_QUARANTINED if done.n_quarantined else 0)
     for done in watch_tables(paths, encoder, options, every_s, keep):
         _say(done, as_json)
 
@@ -56,4 +58,5 @@ def _words(done: "SyncRound") -> str:
         return done.problem
     published = f"published {done.version}" if done.version else "nothing to publish"
     aside = f", {done.n_quarantined} files set aside" if done.n_quarantined else ""
-    return f"{done.n_new} items embedded{aside}, {published} ({done.seconds:.1f} s)"
+    due = "\nNext: lookreel index compact  (deltas and dead rows add up)" if done.compact_due else ""
+    return f"{done.n_new} items embedded{aside}, {published} ({done.seconds:.1f} s){due}"

@@ -46,7 +46,10 @@ def _planned_frames(source: Source, plan: ReadingPlan) -> Iterator[Any]:
 
 @dataclass
 class ForwardPass:
-    """The frames of a stream in order. What cannot be decoded is passed over, and makes the pass *broken*."""
+    """The frames of a stream in order. What cannot be decoded is passed over, and makes the pass *broken*.
+
+    FFmpeg's want of memory is one of its errors, but no damage of the file: it is raised.
+    """
 
     av: Any
     source: Source
@@ -57,6 +60,8 @@ class ForwardPass:
         try:
             for packet in self.source.packets():
                 yield from self._decoded(packet)
+        except MemoryError:
+            raise
         except self.av.FFmpegError:  # the container itself breaks off
             self.broken = True
         yield from self._decoded(None)
@@ -64,6 +69,8 @@ class ForwardPass:
     def _decoded(self, packet: Any) -> list[Any]:
         try:
             frames = [f for f in self.source.stream.codec_context.decode(packet) if tick_of(f) is not None]
+        except MemoryError:
+            raise
         except self.av.FFmpegError:
             self.broken = True
             return []

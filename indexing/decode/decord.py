@@ -4,16 +4,17 @@ Kept thin, for comparison and as a second opinion. What it cannot do: it tells n
 gives frames as if whole and is never *partial*; the picture's size is known only once a picture has been decoded; some
 damaged files make it wait for ever, so read untrusted ones in a worker that can be killed. It shows what an edit list
 leaves out, mistakes small pictures of some widths (96, say) for ones of four channels, and fails on many files without
-presentation times, such as AVI.
+presentation times, such as AVI. Of several video streams it takes the larger one; and it often refuses a transport
+stream (TS), pictures at varying intervals, MPEG-2 and MPEG-4, or gives another picture than the one on screen.
 """
 
 import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,10 @@ class DecordReader:
         times_s = spans_s[rows, 0] - spans_s[0, 0]
         frames = tuple(Frame(float(t), _scaled(p, long_side)) for t, p in zip(times_s, pixels, strict=True))
         return DecodedVideo(duration_s, width, height, frames)
+
+    def within(self, max_pixels: int) -> Self:
+        """See `FrameReader.within`."""
+        return replace(self, max_pixels=min(self.max_pixels, max_pixels))
 
     def _check(self, width: int, height: int, duration_s: float) -> None:
         if width * height > self.max_pixels:

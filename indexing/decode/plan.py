@@ -112,7 +112,12 @@ class _Choice:
     before: "_Choice | None"
 
     def rows(self) -> tuple[int, ...]:
-        return (*(self.before.rows() if self.before else ()), self.row)
+        rows: list[int] = []
+        choice: _Choice | None = self
+        while choice:  # not by recursion: there may be more instants than Python has stack
+            rows.append(choice.row)
+            choice = choice.before
+        return tuple(reversed(rows))
 
 
 @dataclass(frozen=True)

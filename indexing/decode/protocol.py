@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,4 +65,8 @@ class FrameReader(Protocol):
         Raises:
             UnreadableMediaError: no frame could be had, or the picture or the duration is beyond the limits.
         """
+        ...
+
+    def within(self, max_pixels: int) -> Self:
+        """This reader, for pictures of *max_pixels* at most, or of its own bound where that is lower."""
         ...

@@ -7,9 +7,9 @@ picture whole, the file is decoded from its beginning, packet by packet, and wha
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from indexing.decode.decoding import ForwardPass, PlanFailedError, on_screen, planned_pictures, tick_of
 from indexing.decode.index import StreamIndex
@@ -38,8 +38,14 @@ class PyAvReader:
         with _worded_errors() as av:
             try:
                 return self._read_planned(av, path, n_frames, long_side)
+            except MemoryError:
+                raise
             except (PlanFailedError, NoTimesError, av.FFmpegError):
                 return self._read_forward(av, path, n_frames, long_side)
+
+    def within(self, max_pixels: int) -> Self:
+        """See `FrameReader.within`."""
+        return replace(self, max_pixels=min(self.max_pixels, max_pixels))
 
     def index(self, path: Path) -> StreamIndex:
         """What demuxing alone tells, in milliseconds.
@@ -101,10 +107,12 @@ def _opened(av: Any, path: Path, options: dict[str, str]) -> Any:
 
 @contextmanager
 def _worded_errors() -> Iterator[Any]:
-    """Yield the av package; what it raises becomes FFmpeg's own words, without our path."""
+    """Yield the av package; what it raises becomes FFmpeg's own words, without our path. Want of memory stays that."""
     av = import_extra("av", "embed")
     try:
         yield av
+    except MemoryError:  # FFmpeg's is an FFmpegError too
+        raise
     except (av.FFmpegError, OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreadableMediaError(words.rstrip(".")) from error

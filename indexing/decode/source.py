@@ -36,6 +36,8 @@ class Source:
             for packet in self._demuxed():
                 facts.append(self._facts(packet))
                 timed = timed and packet.pts is not None
+        except MemoryError:  # FFmpeg's is an FFmpegError too, but the file need not be damaged
+            raise
         except self.av.FFmpegError:
             broken = True
         return self._index(tuple(facts), timed, broken)

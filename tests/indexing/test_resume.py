@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+from contextlib import suppress
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from indexing.merge import merge_parts
 from indexing.places import LocalPlace, alone, open_place
 from indexing.store import S, Store, open_store
 from retrieval.errors import StoreError, UserFacingError
+from retrieval.preparation import Preparation
 from retrieval.tables import Columns as C
 from tests import shop
 from tests.encoders import MeanColourEncoder
@@ -270,3 +272,156 @@ def test_known_shards_are_neither_checked_nor_read(folder, tmp_path):
 
     assert rest.ids == ["v-blue", "v-white"]
     assert rest.parts([S.ITEM_ID])[S.ITEM_ID].unique(maintain_order=True).to_list() == ["v-blue", "v-white"]
+
+
+def test_a_folder_of_other_files_is_refused_and_left_alone(folder, tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/items-2024.csv").write_text("somebody's")
+
+    with pytest.raises(StoreError, match="holds something else than a store"):
+        embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO, overwrite=True)
+
+    assert (tmp_path / "store/items-2024.csv").read_text() == "somebody's"
+
+
+class Stopped(Exception):
+    """What ends a job in these tests."""
+
+
+@pytest.mark.parametrize("parts", [None, Part(1, 2)])
+@pytest.mark.parametrize("stop_at", range(16))
+def test_a_job_that_is_stopped_at_any_write_ends_as_if_it_had_not_been(folder, tmp_path, monkeypatch, parts, stop_at):
+    table = table_of(
+        folder, ["v-red", "v-none", "v-blue", "v-white"], [f"clips/{n}.mp4" for n in ("red", "x", "blue", "white")]
+    )
+    part, one = parts or Part(), EmbedOptions(frames=2, workers=1, shard_size=1)
+    embed_videos(table, tmp_path / "calm", MeanColourEncoder(), one, part=part)
+    write, calls = LocalPlace.write, iter(range(100))
+
+    def stopped(self, name, content):
+        if next(calls) == stop_at:
+            raise Stopped
+        write(self, name, content)
+
+    with monkeypatch.context() as patched, suppress(Stopped):
+        patched.setattr(LocalPlace, "write", stopped)
+        embed_videos(table, tmp_path / "store", MeanColourEncoder(), one, part=part)
+    embed_videos(table, tmp_path / "store", MeanColourEncoder(), one, part=part)
+    again = embed_videos(table, tmp_path / "store", MeanColourEncoder(), one, part=part)
+
+    assert contents(tmp_path / "store") == contents(tmp_path / "calm")
+    assert again.n_new == 0
+
+
+def test_an_overwriting_that_was_stopped_goes_on_and_leaves_nothing_of_the_old_store(folder, tmp_path, monkeypatch):
+    three = EmbedOptions(frames=3, workers=1, shard_size=4)
+    embed_videos(folder / "videos.parquet", tmp_path / "calm", MeanColourEncoder(), three)
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+    remove, calls = LocalPlace.remove, iter(range(100))
+
+    def stopped(self, name):
+        if next(calls) == 2:
+            raise Stopped
+        remove(self, name)
+
+    with monkeypatch.context() as patched, suppress(Stopped):
+        patched.setattr(LocalPlace, "remove", stopped)
+        embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), three, overwrite=True)
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), three, overwrite=True)
+
+    assert contents(tmp_path / "store") == contents(tmp_path / "calm")
+
+
+def test_overwriting_a_whole_or_damaged_store_embeds_it_anew(folder, tmp_path):
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+    (tmp_path / "store/parts-00000.parquet").write_bytes(b"damaged")
+    anew, again = CountingEncoder(), CountingEncoder()
+
+    embed_videos(folder / "videos.parquet", tmp_path / "store", anew, TWO, overwrite=True)
+    (tmp_path / "store/manifest.json").write_text("{")
+    embed_videos(folder / "videos.parquet", tmp_path / "store", again, TWO, overwrite=True)
+
+    assert (anew.n_images, again.n_images) == (8, 8)
+    assert len(open_store(tmp_path / "store", "videos").parts([S.PART])) == 8
+
+
+def test_files_that_are_away_for_a_night_keep_their_vectors_and_cost_nothing_when_they_return(folder, tmp_path):
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+    (folder / "clips/red.mp4").rename(folder / "clips/away.mp4")
+    encoder = CountingEncoder()
+
+    away = embed_videos(folder / "videos.parquet", tmp_path / "store", encoder, TWO)
+    (folder / "clips/away.mp4").rename(folder / "clips/red.mp4")
+    back = embed_videos(folder / "videos.parquet", tmp_path / "store", encoder, TWO)
+
+    assert [(s.n_items, s.n_new, s.n_absent, s.n_quarantined) for s in (away, back)] == [(4, 0, 1, 0), (4, 0, 0, 0)]
+    assert encoder.n_images == 0
+
+
+def test_a_touched_file_is_hashed_once(folder, tmp_path, monkeypatch):
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+    (folder / "clips/red.mp4").touch()
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+    monkeypatch.setattr("indexing.job.ReaderPool", None)  # nobody may be asked for a hash
+
+    again = embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+
+    assert (again.n_items, again.n_new) == (4, 0)
+
+
+def test_a_product_whose_photo_is_missing_still_follows_its_title(folder, tmp_path):
+    uris = pl.Series(C.IMAGE_URIS, [["photos/none.png"]] * 4)
+    frame = shop.products_frame().with_columns(uris, pl.lit(None, pl.String).alias(C.COLOR))
+    frame.write_parquet(folder / "products.parquet")
+    embed_products(folder / "products.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+    frame.with_columns(pl.lit("A blue dress").alias(C.TITLE)).write_parquet(folder / "products.parquet")
+
+    embed_products(folder / "products.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+
+    store = open_store(tmp_path / "store", "products")
+    np.testing.assert_allclose(store.vectors, [[0.0, 0.0, 1.0]] * 4, atol=1e-6)
+
+
+def test_the_quarantine_forgets_what_left_the_table(folder, tmp_path):
+    names, uris = ["v-red", "v-none"], ["clips/red.mp4", "clips/none.mp4"]
+    before = embed_videos(table_of(folder, names, uris), tmp_path / "store", MeanColourEncoder(), TWO)
+
+    after = embed_videos(table_of(folder, names[:1], uris[:1]), tmp_path / "store", MeanColourEncoder(), TWO)
+
+    assert (before.n_quarantined, after.n_quarantined) == (1, 0)
+
+
+def test_parts_of_other_options_are_not_joined_and_joining_again_changes_nothing(folder, tmp_path):
+    three = EmbedOptions(frames=3, workers=1, shard_size=2)
+    for name, number, options in (("one", 1, TWO), ("two", 2, TWO), ("other", 2, three)):
+        embed_videos(folder / "videos.parquet", tmp_path / name, MeanColourEncoder(), options, part=Part(number, 2))
+
+    with pytest.raises(StoreError, match="the table, the model or the options differ"):
+        merge_parts([tmp_path / "one", tmp_path / "other"], tmp_path / "joined")
+    merge_parts([tmp_path / "one", tmp_path / "two"], tmp_path / "joined")
+    before = contents(tmp_path / "joined")
+    merge_parts([tmp_path / "one", tmp_path / "two"], tmp_path / "joined")
+
+    assert contents(tmp_path / "joined") == before
+
+
+def test_batches_have_one_shape_whatever_could_be_read(folder, tmp_path):
+    class Shapes(MeanColourEncoder):
+        preparation = Preparation((8, 8), crop=False)
+        seen = ()
+
+        def encode_prepared(self, pixels):
+            self.seen = (*self.seen, pixels.shape)
+            return self.encode_images(pixels)
+
+    whole, encoder = Shapes(), Shapes()
+    embed_videos(folder / "videos.parquet", tmp_path / "whole", whole, EmbedOptions(frames=3, workers=1, batch=4))
+    (folder / "clips/green.mp4").write_bytes(b"broken")
+
+    embed_videos(folder / "videos.parquet", tmp_path / "store", encoder, EmbedOptions(frames=3, workers=1, batch=4))
+
+    full = open_store(tmp_path / "whole", "videos")
+    broken = open_store(tmp_path / "store", "videos")
+    assert set(whole.seen) == set(encoder.seen) == {(4, 8, 8, 3)}
+    assert (len(whole.seen), len(encoder.seen)) == (3, 3)  # twelve pictures, then nine and three that fill up
+    np.testing.assert_array_equal(broken.vectors, full.vectors[[0, 2, 3]])
