@@ -31,12 +31,13 @@ from indexing.publish import build_snapshot
 from indexing.store import commit_shard, finish
 from indexing.work import Work, video_work
 from retrieval.encoder import Encoder, open_encoder
+from retrieval.log import to_us
 from retrieval.snapshot import Snapshot, open_snapshot
 from retrieval.tables import Columns as C
 from sample_shop.build import ShopConfig, build_shop
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-SHARD = 4096
+SHARD = 64  # items, as the embed job commits them
 N_CLIPS = 12
 
 
@@ -70,7 +71,8 @@ class Shop:
         uri, video_id = f"clips/new-{number}.mp4", f"new-{number}"
         clips = sorted((self.tables / "clips").glob("v*.mp4"))
         (self.tables / uri).write_bytes(clips[number % len(clips)].read_bytes() + _free_box(number))
-        row = self.videos.head(1).with_columns(pl.lit(video_id).alias(C.VIDEO_ID), pl.lit(uri).alias(C.URI))
+        now = pl.lit(datetime.now(UTC)).cast(self.videos[C.PUBLISHED_AT].dtype).alias(C.PUBLISHED_AT)
+        row = self.videos.head(1).with_columns(pl.lit(video_id).alias(C.VIDEO_ID), pl.lit(uri).alias(C.URI), now)
         self.videos = pl.concat([self.videos, row])
         self.save()
         self._arrived[video_id] = time.monotonic()
@@ -81,11 +83,12 @@ class Shop:
         os.replace(draft, self.tables / "videos.parquet")
 
     def look(self, snapshot: Snapshot) -> Snapshot:
-        """The live snapshot; what it has newly got is served from now on."""
+        """The live snapshot; what it has newly got, and may be in a feed now, is served from now on."""
         live = open_snapshot(self.root / "snapshot", known=snapshot)
-        now = time.monotonic()
+        eligible, now = live.eligible(to_us(datetime.now(UTC)), ()), time.monotonic()
         for video_id in self._arrived.keys() - self.served.keys():
-            if video_id in live.video_ids:
+            row = live.video_ids.row(video_id)
+            if row is not None and eligible[row]:
                 self.served[video_id] = now - self._arrived[video_id]
         return live
 

@@ -110,11 +110,9 @@ def examine_videos(
     rows = checked.frame.select(C.VIDEO_ID, C.URI).head(limit if limit is not None else checked.frame.height)
     if rows.is_empty():
         raise TableError(f"{table} has no video to examine.", "Give a table with videos, or a --limit above 0.")
-    visits = [
-        Visit(video_id, resolve_uri(uri, table), n_frames, allowed, limits) for video_id, uri in rows.iter_rows()
-    ]
+    visits = [Visit(video_id, resolve_uri(uri, table), n_frames, allowed, limits) for video_id, uri in rows.iter_rows()]
     seen = []
-    for found in _examined(visits, workers or n_cores(), limits):
+    for found in examined(visits, workers or n_cores(), limits):
         seen.append(found)
         progress(len(seen), len(visits))
     return report([e for e, _ in seen], [f for _, f in seen], checked.rejected.height)
@@ -209,9 +207,8 @@ def cost_ms(index: StreamIndex, plan: ReadingPlan | None, n_pixels: int) -> floa
     return n_pixels * (n_fed * picture_ns + n_starts * start_ns) / 1e6
 
 
-def _examined(
-    visits: Sequence[Visit], workers: int, limits: Limits
-) -> Iterator[tuple[Examination, Fingerprint | None]]:
+def examined(visits: Sequence[Visit], workers: int, limits: Limits) -> Iterator[tuple[Examination, Fingerprint | None]]:
+    """`examine` of each, in their order, by processes that a file may hang or kill at no cost but its own."""
     with WorkerPool(workers, limits, PRELOAD) as pool:
         for visit, outcome in pool.map(examine, visits, AHEAD * workers):
             yield (_unreadable(visit, outcome.reason), None) if isinstance(outcome, Lost) else outcome

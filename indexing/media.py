@@ -24,7 +24,7 @@ from indexing.remote import fetched, state_of
 from retrieval.folders import sha256_of
 
 JPEG_QUALITY = 85
-# Pillow opens some 40 formats, among them EPS, for which it starts Ghostscript, a program that runs what is in the file.
+# Pillow opens some 40 formats, among them EPS, for which it starts Ghostscript, which runs what is in the file.
 PHOTO_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "ICO", "PPM")
 
 
@@ -79,7 +79,7 @@ class Task(Protocol):
         ...
 
     def signature(self) -> str:
-        """What changes when the files do, without reading them; empty where that is unknown."""
+        """What changes when the files or the text do, without reading them; empty for a video of unknown state."""
         ...
 
 

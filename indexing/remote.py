@@ -16,7 +16,6 @@ from urllib.parse import urljoin, urlsplit
 from indexing.allowed import HTTP, OPTION
 from indexing.allowed import Allowed as Allowed
 from indexing.decode.protocol import UnreadableMediaError
-from indexing.limits import in_words
 from retrieval.errors import UserFacingError
 
 DESCRIPTORS = Path("/proc/self/fd")  # where Linux lets a file be opened again that has no name
@@ -189,7 +188,7 @@ def _backend(scheme: str) -> Any:
     except ImportError as error:
         raise UnreadableMediaError(f"a package for {scheme}:// is not installed ({error})") from error
     except Exception as error:  # as many kinds as there are backends; some have a hundred lines to say
-        said = in_words(error).splitlines()[0]
+        said = (str(error) or type(error).__name__).splitlines()[0]
         raise UnreadableMediaError(f"fsspec cannot open {scheme}:// ({said})") from error
 
 

@@ -1,5 +1,9 @@
 """What a snapshot's folder holds, and whether all of it is right."""
 
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +20,18 @@ from retrieval.snapshot_files import (
     CLIP_SPACE,
     SnapshotManifest,
     live_version,
+    manifest_path,
     object_path,
     read_manifest,
     verify_objects,
+    version_names,
 )
 from retrieval.version_files import load_placements
 
+logger = logging.getLogger(__name__)
 ROWS_AT_ONCE = 8192
 K = 10
+UNREADABLE = (OSError, ValueError, EOFError)  # the last is what numpy says of an empty file
 
 
 @dataclass(frozen=True)
@@ -83,22 +91,30 @@ def describe_snapshot(snapshot: Path) -> SnapshotInfo:
     Raises:
         SnapshotError: it is no snapshot, or its live version is damaged.
     """
-    live = read_manifest(snapshot)
+    live = live_version(snapshot)
+    try:
+        return _described(snapshot, read_manifest(snapshot, live))
+    except SnapshotError:
+        if live_version(snapshot) == live:
+            raise
+        return describe_snapshot(snapshot)  # replaced and pruned while we were reading
+
+
+def _described(snapshot: Path, live: SnapshotManifest) -> SnapshotInfo:
     try:
         arranged = Arranged(live.segments, *load_placements(snapshot, live))
         segments = _segments(snapshot, live, arranged)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise SnapshotError(f"{snapshot} cannot be read: {error}.", AGAIN) from error
     versions = sorted(readable(snapshot), key=lambda one: one.number, reverse=True)
-    objects = {object_path(snapshot, *one) for version in versions for one in version.objects()}
     space = live.spaces[CLIP_SPACE]
     return SnapshotInfo(
         snapshot,
         live.version,
         space["encoder"],
         space["fingerprint"],
-        sum(file.stat().st_size for file in objects if file.is_file()),
-        tuple(_version(snapshot, one, live.version) for one in versions),
+        _bytes_of({object_path(snapshot, *one) for version in versions for one in version.objects()}),
+        tuple(_versions(snapshot, versions, live.version)),
         segments,
         arranged.compact_due,
         sum(_dead_bytes(segment) for segment in segments),
@@ -108,6 +124,8 @@ def describe_snapshot(snapshot: Path) -> SnapshotInfo:
 def verify_snapshot(snapshot: Path, *, every: bool = False, n_searches: int = 5, seed: int = 0) -> VerifyReport:
     """Hash every file of the live version, or of *every* one kept, and compare some searches with brute force.
 
+    Versions that a publisher prunes meanwhile are passed over.
+
     Args:
         n_searches: how many videos, drawn by *seed*, are searched for in each version.
 
@@ -115,18 +133,49 @@ def verify_snapshot(snapshot: Path, *, every: bool = False, n_searches: int = 5,
         SnapshotError: a file is missing or differs, or an exact index gave another answer than brute force.
     """
     live = live_version(snapshot)
-    versions = [live, *(one.version for one in readable(snapshot) if every and one.version != live)]
-    right: set[tuple[str, str]] = set()
-    known: Snapshot | None = None
-    for version in versions:
-        manifest = read_manifest(snapshot, version)
-        verify_objects(snapshot, list(manifest.objects()), {checksum for _, checksum in right})
-        right |= set(manifest.objects())
-        known = open_snapshot(snapshot, version=version, known=known, verify=False)
-        _compare_searches(known, n_searches, np.random.default_rng(seed))
+    try:
+        known = _verified(snapshot, live, frozenset(), None, (n_searches, seed))
+    except SnapshotError:
+        if live_version(snapshot) == live:
+            raise
+        return verify_snapshot(snapshot, every=every, n_searches=n_searches, seed=seed)  # replaced and pruned
+    names, right = [live], set(known.manifest.objects())
+    for version in sorted({*version_names(snapshot)} - {live}) if every else ():
+        if old := _verified_old(snapshot, version, {checksum for _, checksum in right}, known, (n_searches, seed)):
+            names, right, known = [*names, version], right | set(old.manifest.objects()), old
     files = {object_path(snapshot, *one) for one in right}
-    n_bytes = sum(file.stat().st_size for file in files)
-    return VerifyReport(snapshot, tuple(versions), len(files), n_bytes, n_searches * len(versions))
+    return VerifyReport(snapshot, tuple(names), len(files), _bytes_of(files), n_searches * len(names))
+
+
+def _verified(
+    snapshot: Path, version: str, right: AbstractSet[str], known: Snapshot | None, searches: tuple[int, int]
+) -> Snapshot:
+    """The *version*, opened and found right.
+
+    Args:
+        right: checksums of files that were found right before.
+        known: a version opened before.
+        searches: how many to compare, and the seed that they are drawn by.
+    """
+    verify_objects(snapshot, list(read_manifest(snapshot, version).objects()), right)
+    opened = open_snapshot(snapshot, version=version, known=known, verify=False)
+    n, seed = searches
+    _compare_searches(opened, n, np.random.default_rng(seed))
+    return opened
+
+
+def _verified_old(
+    snapshot: Path, version: str, right: AbstractSet[str], known: Snapshot, searches: tuple[int, int]
+) -> Snapshot | None:
+    """The *version*, which is not live, as `_verified`; None where it was pruned meanwhile."""
+    try:
+        return _verified(snapshot, version, right, known, searches)
+    except SnapshotError as error:
+        if not manifest_path(snapshot, version).exists():
+            return None
+        raise SnapshotError(
+            error.message, f"Only versions that are not live need it: do not roll back to {version}."
+        ) from error
 
 
 def _compare_searches(snapshot: Snapshot, n: int, rng: np.random.Generator) -> None:
@@ -145,6 +194,16 @@ def _compare_searches(snapshot: Snapshot, n: int, rng: np.random.Generator) -> N
         raise SnapshotError(
             f"The index of {snapshot.path}, version {snapshot.version}, finds other videos than brute force.", AGAIN
         )
+
+
+def _versions(snapshot: Path, versions: Sequence[SnapshotManifest], live: str) -> Iterator[VersionInfo]:
+    """All that can be told of; one that is damaged is named on the way, one pruned meanwhile is not."""
+    for one in versions:
+        try:
+            yield _version(snapshot, one, live)
+        except UNREADABLE as error:
+            if manifest_path(snapshot, one.version).exists():
+                logger.warning("version %s cannot be read: %s", one.version, error)
 
 
 def _version(snapshot: Path, one: SnapshotManifest, live: str) -> VersionInfo:
@@ -168,6 +227,15 @@ def _segments(snapshot: Path, live: SnapshotManifest, arranged: Arranged) -> tup
         )
         for segment, videos, products in living
     )
+
+
+def _bytes_of(files: Collection[Path]) -> int:
+    """How large *files* are together, without those that are pruned meanwhile."""
+    total = 0
+    for file in files:
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
 
 
 def _dead_bytes(segment: SegmentInfo) -> int:

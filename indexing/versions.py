@@ -1,9 +1,10 @@
 """Writes versions of a snapshot: objects first, then the version's manifest, then the pointer, each on disk at once.
 
-A publisher that is killed leaves the version that was live, and at most objects that no version names; the next one
-removes them.
+A publisher that is killed leaves the version that was live, and at most objects that no version names or a version that
+never was live; the next one removes them. Only where no pointer is there to read it keeps what it cannot tell apart.
 """
 
+import errno
 import fcntl
 import json
 import logging
@@ -26,11 +27,12 @@ from retrieval.snapshot_files import (
     OBJECTS,
     SNAPSHOT,
     VERSIONS,
+    Pointer,
     SnapshotManifest,
-    live_version,
     manifest_path,
     object_path,
     read_manifest,
+    read_pointer,
     version_names,
     version_of,
 )
@@ -39,6 +41,7 @@ from retrieval.stacked import Rows
 logger = logging.getLogger(__name__)
 LOCK = "publish.lock"
 PARTIAL = ".partial"
+POINTER_DRAFT = f".{MANIFEST}{PARTIAL}"
 ROWS_AT_ONCE = 8192  # of a frame array of 8 × 512: 64 MB
 
 
@@ -54,11 +57,15 @@ class Keep:
 
 
 class Publisher:
-    """Writes into the snapshot at *folder*, which it alone does; *live* is the version that is served, if any."""
+    """Writes into the snapshot at *folder*, which it alone does; *live* is the version that is served, if any.
 
-    def __init__(self, folder: Path, live: SnapshotManifest | None) -> None:
+    *newest* is the highest number that was ever live.
+    """
+
+    def __init__(self, folder: Path, live: SnapshotManifest | None, newest: int) -> None:
         self.folder = folder
         self.live = live
+        self.newest = newest
 
     def require_live(self) -> SnapshotManifest:
         """The live version; what opens as a snapshot has one."""
@@ -69,35 +76,44 @@ class Publisher:
     def save(self, name: str, content: pl.DataFrame | Rows) -> str:
         """Write a table or an array as an object, called *name* in manifests, and return its checksum."""
         draft = self.folder / OBJECTS / f"{Path(name).name}{PARTIAL}"
-        if isinstance(content, pl.DataFrame):
-            content.write_parquet(draft)
-        else:
-            _save_rows(draft, content)
-        checksum = sha256_of(draft)
-        _flush(draft)
-        draft.replace(object_path(self.folder, name, checksum))
+        try:
+            if isinstance(content, pl.DataFrame):
+                _save_table(draft, content)
+            else:
+                _save_rows(draft, content)
+            checksum = sha256_of(draft)
+            _flush(draft)
+            draft.replace(object_path(self.folder, name, checksum))
+        finally:
+            draft.unlink(missing_ok=True)
         return checksum
 
     def publish(self, content: Mapping[str, Any], keep: Keep) -> str:
-        """Make a version of *content* live, remove what is no longer kept, and return the version."""
+        """Make a version of *content* live, remove what is no longer kept, and return the version.
+
+        One that is kept already is not written again: its number and parent are the place that a rollback goes by.
+        """
         name, now = version_of(content), datetime.now(UTC)
-        if not self.live or self.live.version != name:
+        before = self.live.version if self.live else ""
+        if before != name:
             _flush(self.folder / OBJECTS)
-            kept = readable(self.folder)
-            number = 1 + max((one.number for one in kept), default=0)
-            about = {"number": number, "parent": self.live.version if self.live else "", "created": now.isoformat()}
-            _write_json(
-                manifest_path(self.folder, name),
-                {"version": name, "format": FORMAT, "lookreel": version("lookreel"), **about, **content},
-            )
-            self.point_to(name)
+            if name not in {one.version for one in readable(self.folder)}:
+                about = {"number": 1 + self.newest, "parent": before, "created": now.isoformat()}
+                _write_json(
+                    manifest_path(self.folder, name),
+                    {"version": name, "format": FORMAT, "lookreel": version("lookreel"), **about, **content},
+                )
+            self.point_to(name, before)
         prune(self.folder, keep, now)
         return name
 
-    def point_to(self, name: str) -> None:
-        """Make the version *name*, which is there, the live one."""
-        _write_json(self.folder / MANIFEST, {"kind": SNAPSHOT, "format": FORMAT, "version": name})
-        self.live = read_manifest(self.folder)
+    def point_to(self, name: str, before: str = "") -> None:
+        """Make the version *name*, which is there, the live one; *before* was live until it was published."""
+        target = read_manifest(self.folder, name)
+        self.newest = max(self.newest, target.number)
+        about = {"version": name, "before": before, "newest": self.newest}
+        _write_json(self.folder / MANIFEST, {"kind": SNAPSHOT, "format": FORMAT, **about})
+        self.live = target
 
 
 @contextmanager
@@ -116,7 +132,7 @@ def publishing(folder: Path, *, new: bool = False) -> Iterator[Publisher]:
         for name in (OBJECTS, VERSIONS):
             (folder / name).mkdir(parents=True, exist_ok=True)
     else:
-        live_version(folder)
+        read_pointer(folder)
     with (folder / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel gives it back, however this process ends
@@ -124,7 +140,29 @@ def publishing(folder: Path, *, new: bool = False) -> Iterator[Publisher]:
             raise SnapshotError(
                 f"Another process is publishing into {folder}.", "Try again when it has ended."
             ) from None
-        yield Publisher(folder, _live_or_none(folder) if new else read_manifest(folder))
+        live = _live_or_none(folder) if new else read_manifest(folder)
+        yield Publisher(folder, live, _drop_never_live(folder))
+
+
+def _drop_never_live(folder: Path) -> int:
+    """Remove the versions that a killed publisher wrote but never pointed to; return the highest number ever live.
+
+    Where the pointer does not tell which those are, any of them may have been live: all stay.
+    """
+    kept = readable(folder)
+    newest = _pointer_or_none(folder).newest or max((one.number for one in kept), default=0)
+    for one in kept:
+        if one.number > newest:
+            manifest_path(folder, one.version).unlink()
+    return newest
+
+
+def _pointer_or_none(folder: Path) -> Pointer:
+    """The pointer, one that names nothing where it is damaged or absent."""
+    try:
+        return read_pointer(folder)
+    except SnapshotError:
+        return Pointer("")
 
 
 def _live_or_none(folder: Path) -> SnapshotManifest | None:
@@ -142,7 +180,7 @@ def refuse_foreign(folder: Path) -> None:
         UserFacingError: it does; nothing in it is touched.
     """
     names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-    if OBJECTS in names and names <= {OBJECTS, VERSIONS, LOCK, MANIFEST}:
+    if OBJECTS in names and names <= {OBJECTS, VERSIONS, LOCK, MANIFEST, POINTER_DRAFT}:
         return
     refuse_existing(folder, replaces=SNAPSHOT)
 
@@ -165,13 +203,20 @@ def rollback_snapshot(folder: Path, to: str | None = None) -> str:
 
 
 def _before(live: SnapshotManifest, kept: Sequence[SnapshotManifest], folder: Path) -> str:
-    """The version that was live before *live*, or else the newest older one."""
-    older = sorted((one for one in kept if one.number < live.number), key=lambda one: one.number)
-    if live.parent in {one.version for one in kept}:
-        return live.parent
-    if not older:
-        raise SnapshotError(f"{folder} keeps no version before {live.version}.", "Name one with --to.")
-    return older[-1].version
+    """The version that was live before *live*: never another, which might be the one that was rolled back from.
+
+    After a publication the pointer names it. After a rollback it is the parent, if that is older: one that was
+    published again and again is parent and child of the same version, and rollbacks would alternate for ever.
+    """
+    before = read_pointer(folder).before
+    older = {one.version for one in kept if one.number < live.number or one.version == before}
+    target = before or live.parent
+    if target not in older:
+        raise SnapshotError(
+            f"{folder} keeps no version before {live.version}, or not the one that was live before it.",
+            "Choose one of lookreel index info and name it: lookreel index rollback --to VERSION",
+        )
+    return target
 
 
 def retained(versions: Sequence[SnapshotManifest], live: str, keep: Keep, now: datetime) -> set[str]:
@@ -187,26 +232,62 @@ def prune(folder: Path, keep: Keep, now: datetime) -> None:
 
     Who has an old version open keeps reading it: its files are mapped, and go when the last reader does.
     """
-    versions, live = readable(folder), live_version(folder)
-    stay = retained(versions, live, keep, now)
+    (folder / POINTER_DRAFT).unlink(missing_ok=True)
+    pointer, kept = read_pointer(folder), kept_in(folder)
+    if kept.unread or pointer.version not in {one.version for one in kept.read}:
+        logger.warning("%s is not pruned: a version could not be read, so what it needs is not known", folder)
+        return
+    stay = retained(kept.read, pointer.version, keep, now)
+    if keep.versions > 1:
+        stay.add(pointer.before)  # an old version that was published again has an old number
     for file in (folder / VERSIONS).iterdir():
         if file.suffix != ".json" or file.stem not in stay:
             file.unlink()
-    named = {object_path(folder, *one).name for kept in versions if kept.version in stay for one in kept.objects()}
+    staying = [one for one in kept.read if one.version in stay]
+    named = {object_path(folder, *one).name for version in staying for one in version.objects()}
     for file in (folder / OBJECTS).iterdir():
         if file.name not in named:
             file.unlink()
 
 
-def readable(folder: Path) -> list[SnapshotManifest]:
-    """The manifests of all versions kept; a damaged one is left out, since nothing can be opened with it."""
-    found = []
+@dataclass(frozen=True)
+class Kept:
+    """The versions in a snapshot's folder: the manifests that were *read*, and why each of the others *failed*."""
+
+    read: tuple[SnapshotManifest, ...]
+    failed: Mapping[str, SnapshotError]
+
+    @property
+    def unread(self) -> bool:
+        """Whether one failed that is perhaps not damaged: it may be read another time."""
+        return any(isinstance(error.__cause__, OSError) for error in self.failed.values())
+
+
+def kept_in(folder: Path) -> Kept:
+    """The versions in *folder*, without those that are pruned while we look."""
+    read, failed = [], {}
     for name in version_names(folder):
         try:
-            found.append(read_manifest(folder, name))
+            read.append(read_manifest(folder, name))
         except SnapshotError as error:
-            logger.warning("%s", error)
-    return found
+            if manifest_path(folder, name).exists():
+                failed[name] = error
+    return Kept(tuple(read), failed)
+
+
+def readable(folder: Path) -> Sequence[SnapshotManifest]:
+    """The manifests of all versions kept; a damaged one is left out, since nothing can be opened with it."""
+    kept = kept_in(folder)
+    for error in kept.failed.values():
+        logger.warning("%s", error)
+    return kept.read
+
+
+def _save_table(file: Path, table: pl.DataFrame) -> None:
+    try:
+        table.write_parquet(file)
+    except pl.exceptions.ComputeError as error:  # how polars tells of a full disk; callers expect an OSError
+        raise OSError(errno.EIO, str(error), str(file)) from error
 
 
 def _save_rows(file: Path, rows: Rows) -> None:

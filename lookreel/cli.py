@@ -196,16 +196,14 @@ app.command("sync")(sync_command)
 
 
 def _print_answer(snapshot: "Snapshot", answer: "Feed | Results", as_json: bool) -> None:
-    from retrieval.console import to_json
+    from retrieval.console import print_table, to_json
 
     if as_json:
         print(to_json(answer))
         return
-    from rich.console import Console
-
     from lookreel.commands import answer_table, answer_words
 
-    Console().print(answer_table(snapshot, answer))
+    print_table(answer_table(snapshot, answer))
     _say(answer_words(answer))
 
 

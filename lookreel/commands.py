@@ -112,7 +112,8 @@ def _titles(frame: pl.DataFrame, key: str, ids: Sequence[str]) -> dict[str, str]
 
 def answer_words(answer: Feed | Results) -> str:
     """One line on what stands behind the list."""
-    scope = f"{answer.returned} of {answer.eligible} eligible videos, compared exactly; snapshot {answer.snapshot}"
+    how = "exactly" if answer.exact else "approximately"
+    scope = f"{answer.returned} of {answer.eligible} eligible videos, compared {how}; snapshot {answer.snapshot}"
     if isinstance(answer, Results):
         return scope
     system = f"{scope}, system {answer.system} ({answer.system_hash})"

@@ -9,14 +9,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import UserFacingError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 logger = logging.getLogger(__name__)
 EXIT_USER_ERROR = 2
 EXIT_QUARANTINED = 3
 LOG_EVERY_S = 10.0
+WIDE = 400  # characters
 
 
 def run(app: Callable[[], Any]) -> None:
@@ -33,6 +37,13 @@ def run(app: Callable[[], Any]) -> None:
         named = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"{named}{error.strerror}.\nCheck the path, its permissions and the room on the disk.\n")
         sys.exit(EXIT_USER_ERROR)
+
+
+def print_table(table: "Table") -> None:
+    """Print a table: elsewhere than on a terminal as wide as it is, so that logs get whole lines."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
 
 
 @contextmanager

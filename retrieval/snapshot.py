@@ -93,7 +93,8 @@ class Snapshot:
 
         Args:
             at: the time of asking, by default that of the snapshot and not before it, since what was popular is
-                counted up to there; later events and videos do not count.
+                counted up to there; later events and videos do not count. An update carries that time over, so by
+                default videos published since the last count are missing, though it added them: serve with at=now.
             where: filters beside those of *system*.
             seen: videos to leave out.
             market: whose global vector speaks when the history says nothing.
@@ -175,7 +176,7 @@ class Snapshot:
             eligible[without] = False
         found = self.space.index.search(query[None], min(require_count(k), max(1, len(self.video_ids))), eligible)
         videos = self._ranked_with_moments(found, query)
-        return Results(videos, len(videos), int(eligible.sum()), True, self.version)
+        return Results(videos, len(videos), int(eligible.sum()), self.space.index.exact, self.version)
 
     def _ranked_with_moments(self, found: Neighbours, query: NDArray[np.float32]) -> tuple[RankedVideo, ...]:
         rows = found.rows[0][found.rows[0] >= 0]
@@ -198,7 +199,7 @@ class Snapshot:
             ranked(answer.neighbours, user, self.video_ids.ids, moments, reasons),
             returned=len(rows),
             eligible=int(eligible.sum() - eligible[np.unique(audience.seen[user])].sum()),
-            exact=True,
+            exact=answer.vectors is None or self.space.index.exact,  # who has no vectors compares everything
             system=config.kind.value,
             system_hash=config.hash,
             snapshot=self.version,

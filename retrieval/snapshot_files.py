@@ -73,7 +73,8 @@ class SegmentFiles:
 class SnapshotManifest:
     """One version. *content* is all that its name binds: the other fields down to *files* are read from it.
 
-    *as_of* is the time that its statistics count to. *number* counts publications, *parent* was live before it.
+    *as_of* is the time that its statistics count to. *number* counts publications, *parent* was live before the first
+    of this one; publishing the same again changes neither.
     """
 
     version: str
@@ -116,8 +117,26 @@ def manifest_path(path: Path, version: str) -> Path:
     return path / VERSIONS / f"{version}.json"
 
 
+@dataclass(frozen=True)
+class Pointer:
+    """What the folder's own manifest says: the *version* that is live.
+
+    *before* was live when it was published, "" after a rollback; *newest* is the highest number that was ever live, 0
+    where that was not written down.
+    """
+
+    version: str
+    before: str = ""
+    newest: int = 0
+
+
 def live_version(path: Path) -> str:
-    """The version of the snapshot at *path* that is served.
+    """The version of the snapshot at *path* that is served; see `read_pointer`."""
+    return read_pointer(path).version
+
+
+def read_pointer(path: Path) -> Pointer:
+    """Which version of the snapshot at *path* is served.
 
     Raises:
         SnapshotError: *path* is no snapshot, or one of another format.
@@ -135,8 +154,11 @@ def live_version(path: Path) -> str:
                 f"{FORMAT}.",
                 AGAIN,
             )
-        return _require_hex(pointer["version"], 12)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        before = str(pointer.get("before", ""))
+        return Pointer(_require_hex(pointer["version"], 12), before, int(pointer.get("newest", 0)))
+    except OSError as error:
+        raise SnapshotError(f"{file} cannot be read: {error}.", "Try again.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"{file} is damaged: {error}.", AGAIN) from error
 
 
@@ -149,7 +171,8 @@ def read_manifest(path: Path, version: str | None = None) -> SnapshotManifest:
     """Read and check the manifest of a version of the snapshot at *path*, by default of the live one.
 
     Raises:
-        SnapshotError: there is none, or it is damaged or of another format.
+        SnapshotError: there is none, or it is damaged or of another format; its cause is an OSError where it only could
+            not be read.
     """
     name = version or live_version(path)
     if not re.fullmatch("[0-9a-f]{12}", name) or not manifest_path(path, name).is_file():
@@ -161,7 +184,9 @@ def read_manifest(path: Path, version: str | None = None) -> SnapshotManifest:
         if fields["version"] != name or fields["format"] != FORMAT:
             raise ValueError(f"it is version {fields['version']} of format {fields['format']}")
         return _checked(fields)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise SnapshotError(f"{manifest_path(path, name)} cannot be read: {error}.", "Try again.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"{manifest_path(path, name)} is damaged: {error}.", AGAIN) from error
 
 

@@ -66,9 +66,14 @@ def open_space(
         about: what the manifest says of the space.
         videos: where the videos' rows lie; *products* likewise.
         known: segments opened already, taken over where they are of this version too.
+
+    Raises:
+        ValueError: a segment holds other numbers of rows than the manifest says.
     """
     kinds = [index_kind, *[_delta_kind(index_kind)] * (len(segments) - 1)]
     opened = [_taken_over(path, name, *one, known) for one in zip(segments, kinds, strict=True)]
+    for segment, files in zip(opened, segments, strict=True):
+        _require_lengths(segment, files)
     return Space(
         about["encoder"],
         about["fingerprint"],
@@ -89,6 +94,15 @@ def _delta_kind(index_kind: str) -> str:
 def _taken_over(path: Path, space: str, segment: SegmentFiles, index_kind: str, known: Sequence[Segment]) -> Segment:
     same = (one for one in known if one.files == segment.files and one.index_kind == index_kind)
     return next(same, None) or _open_segment(path, space, segment, index_kind)
+
+
+def _require_lengths(segment: Segment, said: SegmentFiles) -> None:
+    of_videos = (segment.video_vectors, segment.frame_vectors, segment.frame_times_s)
+    if {len(array) for array in of_videos} != {said.n_videos} or len(segment.product_vectors) != said.n_products:
+        raise ValueError(
+            f"a segment holds {len(segment.video_vectors)} videos and {len(segment.product_vectors)} products, not the "
+            f"{said.n_videos} and {said.n_products} of its manifest"
+        )
 
 
 def _open_segment(path: Path, space: str, segment: SegmentFiles, index_kind: str) -> Segment:

@@ -43,11 +43,11 @@ def doctor_videos(
 
 
 def _print(report: "VideoReport", frames: int) -> None:
-    from rich.console import Console
+    from retrieval.console import print_table
 
     order = ["unreadable", "partial", "slow", "ok"]
     worst = sorted(report.videos, key=lambda video: (order.index(video.verdict), video.duplicate_of is None))
-    Console().print(_table(worst[:SHOWN]))
+    print_table(_table(worst[:SHOWN]))
     if len(worst) > SHOWN:
         print(f"{len(worst) - SHOWN} more; --json prints all of them.")
     print(f"{len(report.videos)} videos: {_counts(report.verdicts)}; {report.n_duplicates} near-duplicates.")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.index.faiss import add_decoded, held_bytes, search_gathered, selecting, use_threads
+from retrieval.index.faiss import add_decoded, held_bytes, search_gathered, selecting, use_all_threads, use_threads
 from retrieval.index.faiss_install import load_faiss
 from retrieval.index.planner import GATHER_ROWS, graph_gather_rows
 from retrieval.index.protocol import Half, Mask, Neighbours, no_neighbours, take_best
@@ -30,6 +30,7 @@ class ApproximateIndex(ABC):
     def __init__(self, vectors: Half) -> None:
         self._faiss = load_faiss()
         self._vectors = vectors
+        use_all_threads(self._faiss)
 
     @property
     def n_items(self) -> int:

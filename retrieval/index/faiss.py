@@ -87,16 +87,22 @@ def scan(index: Any, queries: NDArray[np.float32], k: int, selector: Any = None)
     if depth <= k:
         return best
     for query in np.flatnonzero((scores[:, k - 1] == scores[:, k]) & (rows[:, k] >= 0)):
-        tied = _with_ties(index, queries[query], k, scores[query, k], selector)
+        tied = _with_ties(index, queries[query], k, selector)
         best.rows[query], best.scores[query] = tied.rows[0], tied.scores[0]
     return best
 
 
-def _with_ties(index: Any, query: NDArray[np.float32], k: int, bar: np.float32, selector: Any) -> Neighbours:
-    """The *k* best of every row that reaches *bar*: among equals the lowest rows."""
-    below = float(np.nextafter(bar, np.float32(-np.inf)))
-    _, scores, rows = index.range_search(query[None], below, params=selector)
-    return take_best(rows[None], scores[None], k)
+def _with_ties(index: Any, query: NDArray[np.float32], k: int, selector: Any) -> Neighbours:
+    """The *k* best rows, among equals the lowest: more and more are fetched until all equals of the k-th are there.
+
+    FAISS's range search would fetch them at once, but it rounds otherwise unless 16 divides the dimension.
+    """
+    depth = k
+    while True:
+        depth = min(8 * depth, index.ntotal)
+        scores, rows = index.search(query[None], depth, params=selector)
+        if depth == index.ntotal or rows[0, -1] < 0 or scores[0, -1] < scores[0, k - 1]:
+            return take_best(rows, np.where(rows < 0, -np.inf, scores).astype(np.float32), k)
 
 
 def search_gathered(vectors: Half, queries: NDArray[np.float32], k: int, eligible: Mask) -> Neighbours:
@@ -154,7 +160,16 @@ def use_threads(faiss: Any, n_queries: int, n_rows: int) -> None:
     on a busy machine each meeting of the threads was seen to cost 12 ms.
     """
     worth = int(n_queries * n_rows * FROM_MEMORY.scan / 1e6 / MS_FOR_A_THREAD)
-    faiss.omp_set_num_threads(1 if n_queries == 1 else max(1, min(worth, len(os.sched_getaffinity(0)))))
+    faiss.omp_set_num_threads(1 if n_queries == 1 else max(1, min(worth, _allowed_cores())))
+
+
+def use_all_threads(faiss: Any) -> None:
+    """Let FAISS build an index on all cores: the calling thread may have asked a single query before."""
+    faiss.omp_set_num_threads(_allowed_cores())
+
+
+def _allowed_cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def add_decoded(index: Any, vectors: Half) -> None:

@@ -1,5 +1,8 @@
 """Search in a Milvus server, for more vectors than one machine holds. The only module that imports pymilvus.
 
+It is for callers in Python only: no `index.kind` names it. Ties at the edge of k are not settled by row: Milvus returns
+any of the equals there.
+
 What milvus-lite 3.2.2, the file-backed server for tests, was seen to do otherwise than a server: it takes fp32 vectors
 only (no FLOAT16_VECTOR), accepts every index type by name, knows in filters neither `%` nor templates such as
 `row in {rows}`, has no limit on k (a server's is 16,384), takes an insert of a known row as its replacement, and lets

@@ -1,11 +1,16 @@
 """The doctor's words on files whose faults are known."""
 
+import errno
 import json
+import os
+import signal
+import threading
 
 import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from indexing.allowed import Allowed
 from indexing.cli.doctor import doctor_app
 from indexing.decode.index import StreamIndex
 from indexing.decode.plan import PacketFacts, ReadingPlan, timeline
@@ -15,16 +20,19 @@ from indexing.doctor import (
     cost_ms,
     examine,
     examine_videos,
+    examined,
     frame_rate,
     judged,
     keyframe_interval_s,
     report,
 )
+from indexing.limits import Limits
 from retrieval.errors import UserFacingError
 from retrieval.tables import Columns as C
 from tests import shop
 from tests.data import decoder_file
 from tests.indexing.decode import clips
+from tests.indexing.servers import Server, running, serving
 
 
 def index(pts, entries, tick_s=0.1, codec="h264", header_s=None):
@@ -34,6 +42,32 @@ def index(pts, entries, tick_s=0.1, codec="h264", header_s=None):
 
 def no_progress(done, total):
     pass
+
+
+def write_videos(folder, uris):
+    """A table of these videos."""
+    videos = pl.read_parquet(folder / "videos.parquet").head(len(uris))
+    videos.with_columns(pl.Series(C.URI, uris)).write_parquet(folder / "videos.parquet")
+
+
+class Lethal(str):
+    """An uri that kills whoever reads it, as a bug in a decoder would."""
+
+    def removeprefix(self, prefix):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Starving(str):
+    """An uri for which the system has no memory left."""
+
+    def removeprefix(self, prefix):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
+@pytest.fixture(name="direct")
+def _direct(monkeypatch):
+    """No proxy between us and our own server."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 def test_the_keyframe_interval_is_the_longest_way_to_the_next_entry_or_the_end():
@@ -91,7 +125,7 @@ def test_a_file_that_is_damaged_or_absent_costs_itself(tmp_path):
 
     assert nothing is None
     assert (noise.verdict, noise.reason) == (Verdict.UNREADABLE, "Invalid data found when processing input")
-    assert (absent.verdict, absent.reason) == (Verdict.UNREADABLE, "there is no such file here")
+    assert (absent.verdict, absent.reason) == (Verdict.UNREADABLE, "there is no such file")
 
 
 def test_a_duplicate_names_the_first_clip_like_it_past_one_that_cannot_be_read(tmp_path):
@@ -119,6 +153,63 @@ def test_a_table_is_examined_by_other_processes_in_its_order(tmp_path):
     assert [v.video_id for v in made.videos] == ["v-red", "v-green", "v-blue", "v-white"]
     assert [v.verdict for v in made.videos] == [Verdict.OK, Verdict.UNREADABLE, Verdict.OK, Verdict.OK]
     assert made.n_duplicates == 0  # one colour each, all of one length
+
+
+def test_a_clip_that_hangs_its_reader_is_unreadable_and_the_others_are_examined(tmp_path, direct):
+    shop.write_shop(tmp_path)
+    enough = threading.Event()
+
+    class Stalling(Server):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"the first bytes of a clip")
+            enough.wait(20)
+
+    with running(Stalling) as address:
+        write_videos(tmp_path, [f"{address}/a.mp4", "clips/red.mp4"])
+        made = examine_videos(
+            tmp_path / "videos.parquet", 8, None, 1, no_progress, Allowed((address,)), Limits(seconds=3.0)
+        )
+        enough.set()
+
+    assert [v.verdict for v in made.videos] == [Verdict.UNREADABLE, Verdict.OK]
+    assert made.videos[0].reason == "reading took longer than 3 s"
+
+
+def test_a_clip_whose_reader_is_killed_is_unreadable_and_the_others_are_examined():
+    visits = [Visit("v", Lethal("a.mp4"), 8), Visit("w", str(decoder_file("decord/video_90.mov")), 8)]
+
+    (dead, nothing), (alive, _) = examined(visits, 1, Limits())
+
+    assert nothing is None
+    assert (dead.verdict, dead.reason) == (Verdict.UNREADABLE, "its reader died (signal KILL)")
+    assert alive.verdict is Verdict.OK
+
+
+def test_want_of_memory_is_left_to_the_pool_to_word():
+    with pytest.raises(MemoryError):
+        examine(Visit("v", Starving("a.mp4"), 8))
+
+
+def test_a_clip_of_more_pixels_than_allowed_is_unreadable():
+    found, _ = examine(Visit("v", str(decoder_file("decord/video_90.mov")), 8, limits=Limits(pixels=568 * 320 - 1)))
+
+    assert found.reason == f"its picture has 568 × 320 pixels, more than the {568 * 320 - 1} allowed"
+
+
+def test_remote_clips_are_examined_where_the_shops_file_allows_them(tmp_path, direct, monkeypatch):
+    shop.write_shop(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    with serving({"/red.mp4": (200, {}, (tmp_path / "clips/red.mp4").read_bytes())}) as address:
+        write_videos(tmp_path, [f"{address}/red.mp4", "https://x.test/a.mp4"])
+        (tmp_path / "lookreel.toml").write_text(f'[media]\nallowed = ["{address}"]\n')
+        result = CliRunner().invoke(doctor_app, ["videos", "videos.parquet", "--workers", "1", "--json"])
+
+    near, far = json.loads(result.stdout)["videos"]
+    assert (near["verdict"], near["codec"]) == ("ok", "h264")
+    assert far["reason"] == "https://x.test is not a place that media.allowed in lookreel.toml lets media come from"
 
 
 def test_the_command_prints_a_table_and_says_by_its_exit_code_that_files_are_unreadable(tmp_path):

@@ -36,6 +36,9 @@ class GreyReader:
 
     fault: Exception | None = None
 
+    def within(self, max_pixels):
+        return self
+
     def read(self, path, n_frames, long_side):
         if self.fault:
             raise ValueError("it broke") from self.fault
@@ -118,8 +121,33 @@ def test_a_photo_of_more_pixels_than_allowed_is_not_decoded(photo):
     assert read_task(task).failures == ((photo, "the picture has 60 × 40 pixels"),)
 
 
+def test_a_video_of_more_pixels_than_allowed_is_not_decoded(clip):
+    task = VideoTask(clip, 1, 448, limits=Limits(pixels=48 * 64 - 1))
+
+    assert read_task(task).failures == ((clip, "its picture has 48 × 64 pixels, more than the 3071 allowed"),)
+
+
 def test_a_photo_of_just_the_pixels_allowed_is_read(photo):
     assert photo_pixels(Path(photo).read_bytes(), 448, max_pixels=60 * 40).shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "ICO", "PPM", "MPO"])
+def test_photos_of_the_usual_formats_are_read(name):
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40), "blue").save(buffer, name)
+
+    assert photo_pixels(buffer.getvalue(), 448).shape[2] == 3
+
+
+def test_a_photo_that_is_a_program_is_set_aside_and_starts_none(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr("subprocess.Popen", lambda *args, **_: started.append(args))
+    Image.new("RGB", (60, 40), "blue").save(tmp_path / "photo.jpg", "EPS")
+
+    item = read_task(PhotosTask((str(tmp_path / "photo.jpg"),), "", 448))
+
+    assert item.failures == ((str(tmp_path / "photo.jpg"), "the file is not a picture that can be read"),)
+    assert started == []
 
 
 def test_the_hash_of_a_product_is_that_of_its_text_and_all_its_bytes_decoded_or_not(photo, tmp_path):
@@ -176,8 +204,11 @@ def test_a_product_is_signed_by_its_text_and_its_photos_in_their_order(photo, cl
     assert PhotosTask((photo, clip), "a dress", 448).signature() not in (signature, "")
 
 
-def test_a_product_with_a_photo_whose_state_is_unknown_is_not_signed(photo):
-    assert PhotosTask((photo, "absent.png"), "a dress", 448).signature() == ""
+def test_a_product_with_a_photo_whose_state_is_unknown_is_signed_by_the_rest(photo, tmp_path):
+    dress, skirt = (PhotosTask((photo, "absent.png"), text, 448).signature() for text in ("a dress", "a skirt"))
+
+    assert "" != dress != skirt
+    assert dress != PhotosTask((photo, photo), "a dress", 448).signature()
 
 
 def test_a_product_of_text_alone_is_signed_by_it():

@@ -10,6 +10,7 @@ from indexing.embed import EmbedOptions, embed_products, embed_videos
 from indexing.publish import build_snapshot
 from lookreel.commands import answer_words
 from retrieval.errors import SnapshotError, StoreError, UnknownItemError, UserFacingError
+from retrieval.folders import sha256_of
 from retrieval.log import make_log, to_us
 from retrieval.recommend import log_of, recommend_all, recommend_user
 from retrieval.snapshot import HistoryEvent, open_snapshot
@@ -265,6 +266,24 @@ def test_both_indexes_give_the_same_feed(built, snapshot, kind):
     assert ids(opened.feed(history, 4)) == ids(snapshot.feed(history, 4))
 
 
+@pytest.mark.parametrize(("index", "exact"), [("faiss-fp16", True), ("faiss-hnsw", False)])
+def test_an_answer_says_whether_all_were_compared(built, index, exact):
+    opened = open_snapshot(built / "snapshot", index=index)
+    words = {True: "compared exactly", False: "compared approximately"}[exact]
+
+    answers = opened.feed([], 2), opened.similar("v-red", 2)
+
+    assert [answer.exact for answer in answers] == [exact, exact]
+    assert [words in answer_words(answer) for answer in answers] == [True, True]
+
+
+@pytest.mark.parametrize("kind", [SystemKind.RECENCY, SystemKind.POPULARITY, SystemKind.RANDOM])
+def test_a_system_that_asks_no_index_compares_everything(built, kind):
+    opened = open_snapshot(built / "snapshot", index="faiss-hnsw")
+
+    assert opened.feed([], 2, system=SystemConfig(kind=kind)).exact
+
+
 def copied(built, tmp_path):
     import shutil
 
@@ -320,16 +339,39 @@ def test_a_version_that_was_tampered_with_is_refused(built, tmp_path, change):
         open_snapshot(folder)
 
 
+def renamed(folder, fields):
+    """Write a manifest of these *fields* under the name that is right for them, and return it."""
+    bound = ("as_of", "markets", "spaces", "segments", "files", "stores")
+    name = version_of({field: fields[field] for field in bound})
+    (folder / f"versions/{name}.json").write_text(json.dumps({**fields, "version": name}))
+    return name
+
+
 def test_a_version_that_names_a_file_elsewhere_is_refused_though_its_name_be_right(built, tmp_path):
     folder = copied(built, tmp_path)
     fields = json.loads(version_file(folder).read_text())
     fields["files"]["videos.parquet"] = "../../shop/videos"
-    bound = ("as_of", "markets", "spaces", "segments", "files", "stores")
-    fields["version"] = version_of({name: fields[name] for name in bound})
-    (folder / f"versions/{fields['version']}.json").write_text(json.dumps(fields))
+    version = renamed(folder, fields)
 
     with pytest.raises(SnapshotError, match="is no checksum"):
-        open_snapshot(folder, version=fields["version"])
+        open_snapshot(folder, version=version)
+
+
+@pytest.mark.parametrize(("kind", "held"), [("n_videos", "4 videos"), ("n_products", "products")])
+def test_a_version_that_counts_more_rows_than_its_arrays_hold_is_refused(built, snapshot, tmp_path, kind, held):
+    folder = copied(built, tmp_path)
+    fields = json.loads(version_file(folder).read_text())
+    placement = {"n_videos": "video_placement.npy", "n_products": "product_placement.npy"}[kind]
+    np.save(tmp_path / "placed.npy", np.array([[0, 0, 0, 0], [0, 1, 2, 9]], np.int32))  # only by the count is there a 9
+    fields["files"][placement] = sha256_of(tmp_path / "placed.npy")
+    (tmp_path / "placed.npy").rename(object_path(folder, placement, fields["files"][placement]))
+    fields["segments"][0][kind] = 10
+    version = renamed(folder, fields)
+
+    with pytest.raises(SnapshotError, match=f"a segment holds .*{held}.* of its manifest"):
+        open_snapshot(folder, version=version)
+    with pytest.raises(SnapshotError, match=f"a segment holds .*{held}.* of its manifest"):
+        open_snapshot(folder, version=version, known=snapshot)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "not json", '{"kind": "videos", "format": 2}'])

@@ -224,10 +224,14 @@ def test_an_answer_cut_short_is_a_reason():
     ("url", "reason"),
     [
         ("s3://b/a", "a package for s3:// is not installed"),
-        ("carrier-pigeon://b/a", "fsspec knows no carrier-pigeon://"),
+        ("carrier-pigeon://b/a", "fsspec cannot open carrier-pigeon://"),
+        ("ftp://host/a", r"fsspec cannot open ftp:// \(missing a required argument: 'host'\)"),
+        ("github://b/a", r"fsspec cannot open github:// \(missing a required argument: 'org'\)"),
+        ("dir://b/a", "fsspec cannot open dir://"),
+        ("blockcache://b/a", "fsspec cannot open blockcache://"),
     ],
 )
-def test_a_backend_that_is_missing_is_said_in_one_sentence(url, reason, monkeypatch):
+def test_a_backend_that_cannot_be_had_is_said_in_one_sentence(url, reason, monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
 
     with pytest.raises(UnreadableMediaError, match=reason):

@@ -3,12 +3,14 @@
 import errno
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
 from indexing.embed import EmbedOptions, embed_products, embed_videos
+from indexing.engine import LocalEngine
 from indexing.job import Part
 from indexing.merge import merge_parts
 from indexing.places import LocalPlace, alone, open_place
@@ -425,3 +427,17 @@ def test_batches_have_one_shape_whatever_could_be_read(folder, tmp_path):
     assert set(whole.seen) == set(encoder.seen) == {(4, 8, 8, 3)}
     assert (len(whole.seen), len(encoder.seen)) == (3, 3)  # twelve pictures, then nine and three that fill up
     np.testing.assert_array_equal(broken.vectors, full.vectors[[0, 2, 3]])
+
+
+def test_a_node_that_writes_elsewhere_never_makes_a_store_look_complete(folder, tmp_path):
+    class Elsewhere(LocalEngine):
+        """A cluster whose nodes do not share the folder."""
+
+        def run(self, station, encoder, shards):
+            return super().run(replace(station, target=str(tmp_path / "elsewhere")), encoder, shards)
+
+    with pytest.raises(StoreError, match="2 shards were embedded but are not in"):
+        embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO, engine=Elsewhere())
+
+    with pytest.raises(StoreError, match="is not finished"):
+        open_store(tmp_path / "store", "videos")

@@ -17,7 +17,7 @@ from indexing.publish import build_snapshot
 from indexing.segments import read_segment
 from indexing.survey import describe_snapshot, verify_snapshot
 from indexing.update import compact_snapshot, update_snapshot
-from indexing.versions import Keep, publishing, retained, rollback_snapshot
+from indexing.versions import Keep, prune, publishing, readable, retained, rollback_snapshot
 from retrieval.errors import SnapshotError, StoreError, UserFacingError
 from retrieval.snapshot import open_snapshot
 from retrieval.snapshot_files import object_path, read_manifest
@@ -388,6 +388,61 @@ def test_the_version_before_is_the_one_that_was_live_before_not_the_one_publishe
     assert rollback_snapshot(small.snapshot) == small.first
 
 
+def titled(small, title, **how):
+    """The version of v1 under this *title*, published."""
+    return small.tables(titles={"v1": title}).update(**how).version
+
+
+def test_rolling_back_never_falls_to_another_version_than_the_one_before(small):
+    bad = titled(small, "bad")
+    rollback_snapshot(small.snapshot)
+    good = titled(small, "good")
+    (small.snapshot / f"versions/{small.first}.json").unlink()
+
+    with pytest.raises(SnapshotError, match=r"not the one that was live before it[\s\S]*--to"):
+        rollback_snapshot(small.snapshot)
+
+    assert small.opened().version == good
+    assert bad in small.versions()
+
+
+def test_what_was_changed_and_changed_back_is_rolled_back_step_by_step_and_to_an_end(small):
+    second = titled(small, "second")
+    assert titled(small, "v1") == small.first
+
+    assert rollback_snapshot(small.snapshot) == second
+    assert rollback_snapshot(small.snapshot) == small.first
+    with pytest.raises(SnapshotError, match="keeps no version before"):
+        rollback_snapshot(small.snapshot)
+
+
+def test_publishing_the_same_again_leaves_its_manifest_as_it_was(small):
+    before = read_manifest(small.snapshot)
+    titled(small, "second")
+    titled(small, "v1")
+
+    assert read_manifest(small.snapshot) == before
+
+
+def test_the_version_before_is_kept_however_old_its_number(small):
+    keep = Keep(versions=2, days=0)
+    second = titled(small, "second", keep=keep)
+    titled(small, "third", keep=keep)
+    rollback_snapshot(small.snapshot, second)
+    titled(small, "fourth", keep=keep)
+
+    assert rollback_snapshot(small.snapshot) == second
+
+
+def test_a_snapshot_whose_pointer_tells_no_more_than_its_version_can_be_rolled_back(small):
+    second = titled(small, "second")
+    pointer = {"kind": "snapshot", "format": 2, "version": second}
+    (small.snapshot / "manifest.json").write_text(json.dumps(pointer))
+
+    assert rollback_snapshot(small.snapshot) == small.first
+    assert rollback_snapshot(small.snapshot, second) == second
+
+
 def test_rolling_back_to_a_version_by_name(small):
     for number in (1, 2, 3):
         small.tables(titles={"v1": f"title {number}"}).update()
@@ -463,6 +518,80 @@ def test_a_build_that_never_ended_can_be_begun_again(small, tmp_path):
 
     assert open_snapshot(begun).version == small.first
     assert not (begun / "objects/videos.parquet.partial").exists()
+
+
+def test_a_first_publication_killed_at_its_pointer_can_be_begun_again(small, tmp_path):
+    begun = tmp_path / "begun"
+    (begun / "objects").mkdir(parents=True)
+    (begun / ".manifest.json.partial").write_bytes(b"{")
+
+    build_snapshot(small.videos.path, small.products.path, small.root / "shop", begun)
+    (begun / ".manifest.json.partial").write_bytes(b"{")
+    build_snapshot(small.videos.path, small.products.path, small.root / "shop", begun)
+
+    assert open_snapshot(begun).version == small.first
+    assert not (begun / ".manifest.json.partial").exists()
+
+
+def test_a_version_that_never_was_live_goes_with_the_next_publisher(small):
+    pointer = (small.snapshot / "manifest.json").read_bytes()
+    killed = titled(small, "second")
+    (small.snapshot / "manifest.json").write_bytes(pointer)  # as if the publisher had been killed before it pointed
+
+    third = titled(small, "third")
+
+    assert small.versions() == {small.first, third}
+    assert killed not in small.versions()
+    assert rollback_snapshot(small.snapshot) == small.first
+
+
+def test_a_version_that_was_rolled_back_from_stays(small):
+    second = titled(small, "second")
+    rollback_snapshot(small.snapshot)
+
+    third = titled(small, "third")
+
+    assert small.versions() == {small.first, second, third}
+
+
+@pytest.mark.parametrize("name", ["videos.parquet", "video_placement.npy"])
+def test_a_full_disk_is_told_as_such_and_leaves_no_draft(small, name):
+    draft = small.snapshot / "objects" / f"{name}.partial"
+    draft.symlink_to("/dev/full")
+
+    with pytest.raises(OSError, match="No space left on device"):
+        titled(small, "second")
+
+    assert not draft.is_symlink()
+    assert small.opened().version == small.first
+
+
+@pytest.mark.parametrize("which", ["live", "old"])
+def test_nothing_is_pruned_while_a_manifest_cannot_be_read(small, monkeypatch, which):
+    second = titled(small, "second")
+    objects, unread = small.objects(), {"live": second, "old": small.first}[which]
+    read_text = type(small.snapshot).read_text
+    monkeypatch.setattr(
+        type(small.snapshot), "read_text", lambda file: broken(file) if file.stem == unread else read_text(file)
+    )
+
+    prune(small.snapshot, Keep(versions=1, days=0), datetime.now(UTC))
+
+    assert small.objects() == objects
+    assert small.versions() == {small.first, second}
+
+
+def broken(file):
+    raise OSError(5, "Input/output error", str(file))
+
+
+def test_nothing_is_pruned_while_the_live_version_is_damaged(small):
+    objects = small.objects()
+    (small.snapshot / f"versions/{small.first}.json").write_text("{")
+
+    prune(small.snapshot, Keep(), datetime.now(UTC))
+
+    assert small.objects() == objects
 
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"kind": "snapshot", "format": 1}'])
@@ -576,6 +705,62 @@ def test_verifying_counts_what_it_checked_and_names_what_is_damaged_in_any_versi
     assert len(verify_snapshot(small.snapshot).versions) == 1
     with pytest.raises(SnapshotError, match=r"video_placement\.npy\) is missing"):
         verify_snapshot(small.snapshot, every=True)
+
+
+def test_verifying_all_names_an_old_manifest_that_is_damaged(small):
+    titled(small, "second")
+    (small.snapshot / f"versions/{small.first}.json").write_text("{")
+
+    assert len(verify_snapshot(small.snapshot).versions) == 1
+    with pytest.raises(SnapshotError, match=rf"{small.first}\.json is damaged[\s\S]*do not roll back to {small.first}"):
+        verify_snapshot(small.snapshot, every=True)
+
+
+def test_what_is_pruned_while_all_is_verified_is_passed_over(small, monkeypatch):
+    second = titled(small, "second")
+    monkeypatch.setattr("indexing.survey.version_names", lambda folder: pruning(folder, [small.first, second]))
+
+    assert verify_snapshot(small.snapshot, every=True).versions == (second,)
+
+
+def pruning(folder, names):
+    """The *names* of the versions that there were, of which all but the live one are pruned as they are told."""
+    prune(folder, Keep(versions=1, days=0), datetime.now(UTC))
+    return names
+
+
+def test_what_is_pruned_while_the_folder_is_described_is_passed_over(small, monkeypatch):
+    small.videos.write({"v2": 1})  # so that it lies elsewhere, and each version has a placement of its own
+    second = small.update().version
+    kept = readable(small.snapshot)
+    monkeypatch.setattr("indexing.survey.readable", lambda folder: pruning(folder, kept))
+
+    info = describe_snapshot(small.snapshot)
+
+    assert [version.version for version in info.versions] == [second]
+    assert info.n_bytes == sum(file.stat().st_size for file in (small.snapshot / "objects").iterdir())
+
+
+@pytest.mark.parametrize(
+    "job", [lambda folder: describe_snapshot(folder).live, lambda folder: verify_snapshot(folder).versions[0]]
+)
+def test_a_live_version_that_is_replaced_and_pruned_meanwhile_is_looked_for_again(small, monkeypatch, job):
+    reads = iter([lambda: titled(small, "second", keep=Keep(versions=1, days=0))])
+    monkeypatch.setattr(
+        "indexing.survey.read_manifest", lambda *args: (next(reads, lambda: None)(), read_manifest(*args))[1]
+    )
+
+    assert job(small.snapshot) == read_manifest(small.snapshot).version != small.first
+
+
+def test_an_old_version_that_is_damaged_is_left_out_of_the_description(small, caplog):
+    small.videos.write({"v2": 1})
+    second = small.update().version
+    file = object_path(small.snapshot, "a.npy", read_manifest(small.snapshot, small.first).files["video_placement.npy"])
+    file.write_bytes(b"")
+
+    assert [version.version for version in describe_snapshot(small.snapshot).versions] == [second]
+    assert f"version {small.first} cannot be read" in caplog.text
 
 
 def test_verifying_notices_an_index_that_finds_others(small, monkeypatch):

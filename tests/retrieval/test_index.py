@@ -106,6 +106,23 @@ def test_ties_across_the_parts_of_a_large_index_go_to_the_lowest_rows(kind):
     assert found.rows.tolist() == [[1, 3, 5]]
 
 
+@pytest.mark.parametrize("kind", EXACT)
+@pytest.mark.parametrize("dim", [24, 40, 72, 100])  # FAISS adds in another order where 16 does not divide it
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.95, 1.0])
+@pytest.mark.parametrize("n_queries", [1, 24])
+def test_twins_at_the_edge_go_to_the_lowest_rows_in_any_dimension(kind, dim, share, n_queries):
+    rng = np.random.default_rng(9)
+    vectors = np.repeat(rng.normal(size=(300, dim)).astype(np.float16), 5, axis=0)[rng.permutation(1500)]
+    queries = rng.normal(size=(n_queries, dim)).astype(np.float32)
+    eligible = rng.random(1500) < share
+    expected = [brute_force(vectors, query, 12, eligible) for query in queries]
+
+    found = build_index(kind, vectors).search(queries, 12, eligible)
+
+    assert found.rows.tolist() == [[row for row, _ in best] for best in expected]
+    np.testing.assert_allclose(found.scores, [[score for _, score in best] for best in expected], rtol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_k_beyond_the_index_is_padded(kind, vectors, queries):
     found = build_index(kind, vectors[:3]).search(queries[:1], 5)

@@ -1,5 +1,6 @@
 """How kinds are written, what their options do, and what an install of FAISS must look like."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -152,6 +153,16 @@ def test_the_number_of_threads_is_that_of_the_calling_thread():
         pool.submit(faiss.omp_set_num_threads, 7).result()
 
     assert faiss.omp_get_max_threads() == 1
+
+
+@pytest.mark.parametrize("kind", ["faiss-int8", "faiss-ivf", "faiss-hnsw"])
+def test_an_index_is_built_on_all_cores_after_a_single_query_too(kind, vectors):
+    faiss = load_faiss()
+    use_threads(faiss, 1, 1_000_000)
+
+    build_index(kind, vectors[:100])
+
+    assert faiss.omp_get_max_threads() == len(os.sched_getaffinity(0))
 
 
 def test_searches_in_many_threads_answer_each_their_own_query(vectors):

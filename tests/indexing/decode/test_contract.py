@@ -2,6 +2,7 @@
 
 import csv
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,6 +144,15 @@ def test_a_picture_beyond_the_limit_is_refused_in_words(written, reader):
 
     with pytest.raises(UnreadableMediaError, match="128 × 64 pixels, more than the 8191 allowed"):
         limited.read(written["closed.mp4"], M, 448)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("own", "given", "least"), [(100, 50, 50), (50, 100, 50)])
+def test_a_reader_within_a_bound_keeps_the_lower_of_the_two(reader, own, given, least):
+    name, accuracy = reader.split()
+    whole = replace(open_reader(name, accuracy), max_pixels=own)
+
+    assert whole.within(given) == replace(whole, max_pixels=least)
 
 
 @pytest.mark.parametrize("reader", READERS)

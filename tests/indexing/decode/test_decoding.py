@@ -1,12 +1,20 @@
 """What the two passes make of a decoder's frames, with a decoder written by hand."""
 
+import errno
 from types import SimpleNamespace
 
+import av
 import pytest
 
 from indexing.decode.decoding import ForwardPass, PlanFailedError, on_screen, planned_pictures
 from indexing.decode.plan import ReadingPlan
+from indexing.decode.pyav import PyAvReader
 from indexing.decode.source import Source
+from tests.indexing.decode import clips
+
+
+class NoMemoryError(ValueError, MemoryError):
+    """FFmpeg's word for it, to a library whose errors are ValueErrors."""
 
 
 class Decoder:
@@ -22,6 +30,12 @@ class Decoder:
 
     def flush_buffers(self):
         pass
+
+
+def starved_packets():
+    """What a demuxer without memory gives."""
+    raise NoMemoryError
+    yield
 
 
 def source(decoder):
@@ -56,6 +70,46 @@ def test_a_forward_pass_keeps_damaged_pictures_and_says_so():
 
     assert [frame.pts for frame in frames] == [0, 1, 2, 3, 4, 5]
     assert decoding.broken
+
+
+def test_want_of_memory_is_no_damage_to_pass_over():
+    class Starved(Decoder):
+        def decode(self, packet):
+            raise NoMemoryError
+
+    decoding = ForwardPass(SimpleNamespace(FFmpegError=ValueError), source(Starved()))
+
+    with pytest.raises(MemoryError):
+        list(decoding.frames())
+
+
+def test_want_of_memory_between_packets_is_no_end_of_the_file():
+    packets = starved_packets()
+    stream = SimpleNamespace(codec_context=Decoder())
+    decoding = ForwardPass(
+        SimpleNamespace(FFmpegError=ValueError), SimpleNamespace(stream=stream, packets=lambda: packets)
+    )
+
+    with pytest.raises(MemoryError):
+        list(decoding.frames())
+
+
+def test_want_of_memory_while_demuxing_is_no_end_of_the_file():
+    container = SimpleNamespace(demux=lambda _: starved_packets())
+
+    with pytest.raises(MemoryError):
+        Source(SimpleNamespace(FFmpegError=ValueError), container, None).index()
+
+
+def test_want_of_memory_in_a_plan_ends_the_reading(tmp_path, monkeypatch):
+    path = clips.write(clips.CLIPS[0], tmp_path)
+
+    def starve(*_):
+        raise av.error.MemoryError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr("indexing.decode.pyav.planned_pictures", starve)
+    with pytest.raises(MemoryError):
+        PyAvReader().read(path, 8, 448)
 
 
 def test_the_first_frame_stands_for_instants_before_it_and_the_last_for_those_after():

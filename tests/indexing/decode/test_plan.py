@@ -139,6 +139,12 @@ def test_without_presentation_times_there_is_no_plan():
     assert index(stream("KPPP"), timed=False).plan(2, Accuracy.EXACT) is None
 
 
+def test_more_frames_than_python_has_stack_are_planned():
+    made = plan(stream("K" * 5000), range(5000))
+
+    assert made.rows == tuple(range(5000))
+
+
 def test_a_long_film_is_planned_in_no_time():
     packets = stream(("K" + "Pbb" * 20) * 3000)
 
