@@ -35,6 +35,8 @@ def plot_tuning(tuning: Tuning, limits: Limits, path: Path) -> None:
     axes.set_ylabel(f"recall@{tuning.k} against exact search")
     axes.set_title(f"{tuning.n_eligible:,} of {tuning.n_videos:,} videos eligible, {tuning.dim} dimensions")
     axes.margins(0.08, 0.1)
+    latencies = [one.p50_ms for one in tuning.measured]
+    axes.set_xlim(min(latencies) / 2, max(latencies) * 2)  # a factor of four at least: two of the ticks above show
     axes.grid(alpha=0.3, which="both")
     figure.legend(loc="outside right upper")
     figure.savefig(path, dpi=120)
