@@ -131,15 +131,32 @@ def _mean(encoder: Encoder, frames: Sequence[Image.Image]) -> NDArray[np.floatin
     return np.asarray(encoder.encode_images(frames).mean(axis=0))
 
 
+# VmHWM, not ru_maxrss: that one counts what a process was copied from before it began its own program.
 MEMORY_JOB = """
-import resource, sys
+import sys, threading, time
 from pathlib import Path
-from indexing.decode.decord import import_decord
 from indexing.embed import embed_videos
 from retrieval.encoder import open_encoder
+
+def peak_kb(pid):
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+def watch(peaks):
+    while True:
+        for child in Path("/proc/self/task").glob("*/children"):
+            peaks.extend(peak_kb(pid) for pid in child.read_text().split())
+        peaks[:] = [max(peaks, default=0)]
+        time.sleep(0.2)
+
 if __name__ == "__main__":
+    peaks = []
+    threading.Thread(target=watch, args=(peaks,), daemon=True).start()
     embed_videos(Path(sys.argv[1]), Path(sys.argv[2]), open_encoder("sample"))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    print(peak_kb("self"), max(peaks))
 """
 
 

@@ -105,6 +105,9 @@ def measure(quick: bool) -> list[Figure]:
         shop = _made(Path(folder), size)
         with _syncing(shop, size):
             _run(shop, size)
+        n_videos = len(open_snapshot(shop.root / "snapshot").video_ids)
+    if n_videos != size.videos + size.seconds:
+        raise RuntimeError(f"{n_videos} videos are served, not {size.videos + size.seconds}")
     waits = np.array(list(shop.served.values()))
     what = f"one new video a second for {size.seconds} s into {size.videos}, watched every {size.watch}"
     told = f"{what}; median {np.median(waits):.1f} s, longest {waits.max():.1f} s, n {len(waits)}"

@@ -197,7 +197,8 @@ def _stored(place: Place, wanted: StoreManifest, *, overwrite: bool) -> StoreMan
             _checked(place, wanted)
         if stored.complete or _difference(stored, wanted):
             stored = wanted
-    return stored if stored.job else _cleared(place, wanted)
+    begun_before = stored.job or stored.complete
+    return stored if begun_before else _cleared(place, wanted)
 
 
 def _readable(place: Place) -> StoreManifest | None:

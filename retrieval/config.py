@@ -74,6 +74,7 @@ OPTIONS: Mapping[str, Option] = {
     "encoder.precision": Option("auto", "of images: auto, bf16 or fp32", _text),
     "embed.frames": Option(8, "frames taken of each video, evenly in time", _whole),
     "embed.long_side": Option(448, "pixels of the longer side of stored frames and photos", _whole),
+    "embed.shard_size": Option(64, "items that are committed together; more for stores of millions", _whole),
     "embed.unit": Option(False, "bring video vectors to length 1 (the paper does not)", _flag),
     "embed.decoder": Option("pyav", "what reads videos: pyav or decord", _text),
     "embed.accuracy": Option("nearest", "exact frames, or the nearest that is cheap to decode", _text),

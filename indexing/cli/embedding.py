@@ -89,6 +89,7 @@ def options_of(request: EmbedRequest, config: Config) -> EmbedOptions:
     options = EmbedOptions(
         long_side=config["embed.long_side"],
         unit=config["embed.unit"],
+        shard_size=config["embed.shard_size"],
         fusion=FusionWeights(config["embed.photo_weight"], config["embed.text_weight"]),
         decoder=config["embed.decoder"],
         accuracy=config["embed.accuracy"],

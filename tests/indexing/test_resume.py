@@ -1,6 +1,7 @@
 """The embed job over time: stopped and resumed, run again over changed tables, in parts, into other file systems."""
 
 import errno
+import json
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -441,3 +442,14 @@ def test_a_node_that_writes_elsewhere_never_makes_a_store_look_complete(folder, 
 
     with pytest.raises(StoreError, match="is not finished"):
         open_store(tmp_path / "store", "videos")
+
+
+def test_a_complete_store_that_another_program_wrote_is_gone_on_with(folder, tmp_path):
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+    manifest = tmp_path / "store/manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "job": ""}))
+    encoder = CountingEncoder()
+
+    summary = embed_videos(folder / "videos.parquet", tmp_path / "store", encoder, TWO)
+
+    assert (encoder.n_images, summary.n_items) == (0, 4)
