@@ -189,7 +189,7 @@ def hash_task(task: Task) -> str:
     """The content hash of a task, empty where it cannot be had: then reading it says why."""
     try:
         return task.content_hash()
-    except Exception:
+    except Exception:  # as in read_task, which tells the reason
         return ""
 
 
@@ -252,7 +252,7 @@ def source_of(uri: str, allowed: Allowed = NOWHERE) -> str:
         if "://" in local:
             return state_of(uri, allowed)
         about = os.stat(local)
-    except Exception:
+    except Exception:  # a file system of any kind may answer
         return ""
     return f"{about.st_size}:{about.st_mtime_ns}" if stat.S_ISREG(about.st_mode) else ""
 
