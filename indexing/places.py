@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from retrieval.errors import MissingExtraError, StoreError, UserFacingError
+from retrieval.folders import locked
 
 LOCK = ".lock"
+DRAFT = r"\..+\.[0-9a-f]{32}\.partial"
 LOCAL = ("file://", "local://")
 
 
@@ -164,16 +167,12 @@ def alone(place: Place) -> Iterator[None]:
     if not isinstance(place, LocalPlace):
         yield
         return
-    import fcntl
-
     place.folder.mkdir(parents=True, exist_ok=True)
-    with (place.folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel gives it back, however this process ends
-        except BlockingIOError:
-            raise UserFacingError(
-                f"Another job is writing to {place}.", "Wait until it ends, or name another place with --out."
-            ) from None
-        for draft in place.folder.glob(".*.partial"):  # of writers that were killed
-            draft.unlink()
+    taken = UserFacingError(
+        f"Another job is writing to {place}.", "Wait until it ends, or name another place with --out."
+    )
+    with locked(place.folder / LOCK, taken):
+        for draft in place.folder.glob(".*.partial"):
+            if re.fullmatch(DRAFT, draft.name):  # of a writer that was killed
+                draft.unlink()
         yield

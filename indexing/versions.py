@@ -5,7 +5,6 @@ never was live; the next one removes them. Only where no pointer is there to rea
 """
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -21,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from retrieval.errors import SnapshotError
-from retrieval.folders import MANIFEST, refuse_existing, sha256_of
+from retrieval.folders import MANIFEST, locked, refuse_existing, sha256_of
 from retrieval.snapshot_files import (
     FORMAT,
     OBJECTS,
@@ -133,13 +132,8 @@ def publishing(folder: Path, *, new: bool = False) -> Iterator[Publisher]:
             (folder / name).mkdir(parents=True, exist_ok=True)
     else:
         read_pointer(folder)
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel gives it back, however this process ends
-        except BlockingIOError:
-            raise SnapshotError(
-                f"Another process is publishing into {folder}.", "Try again when it has ended."
-            ) from None
+    taken = SnapshotError(f"Another process is publishing into {folder}.", "Try again when it has ended.")
+    with locked(folder / LOCK, taken):
         live = _live_or_none(folder) if new else read_manifest(folder)
         yield Publisher(folder, live, _drop_never_live(folder))
 

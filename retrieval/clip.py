@@ -175,7 +175,9 @@ def _checked_device(device: str, torch: Any) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises any of them for a bad device
+    # For a bad device torch raises RuntimeError, of a build without it AssertionError, of one without its kernels the
+    # last, which is torch's word and no promise of ours.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ModelError(f"There is no device {device} here: {_first_line(error)}.", "Use --device auto.") from error
     return device
 

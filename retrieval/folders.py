@@ -87,6 +87,19 @@ def writing(target: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+@contextmanager
+def locked(file: Path, taken: UserFacingError) -> Iterator[None]:
+    """Hold *file* for one process, or raise *taken*. The kernel gives it back, however the process ends."""
+    import fcntl
+
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise taken from None
+        yield
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
