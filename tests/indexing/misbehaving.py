@@ -74,7 +74,7 @@ class IsToldOfNoMemory(Fine):
 
 class Raises(Fine):
     def misbehave(self):
-        raise NotImplementedError("a codec of the future")
+        raise NotImplementedError("a codec of the future")  # as Pillow says of some files: one that nobody foresaw
 
 
 class Quits(Fine):

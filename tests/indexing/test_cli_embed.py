@@ -4,11 +4,14 @@ import json
 import sys
 
 import numpy as np
+import polars as pl
 import pytest
 
+from indexing.store import open_store
 from lookreel.cli import main
 from retrieval.snapshot import open_snapshot
 from tests import shop
+from tests.indexing.servers import serving
 
 
 @pytest.fixture(name="lookreel")
@@ -146,3 +149,62 @@ def test_sync_refuses_a_span_without_a_unit(lookreel):
     code, _, err = lookreel("sync", "--tables", "shop", "--watch", "30")
 
     assert (code, err.splitlines()[0]) == (2, "30 is not a span such as 3d, 12h or 90m.")
+
+
+def test_media_are_fetched_from_the_places_that_the_file_allows(lookreel, tmp_path):
+    clip = (tmp_path / "shop/clips/red.mp4").read_bytes()
+    with serving({"/clips/red.mp4": (200, {}, clip)}) as address:
+        uris = pl.Series("uri", [f"{address}/clips/red.mp4"])
+        shop.videos_frame().head(1).with_columns(uris).write_parquet(tmp_path / "shop/remote.parquet")
+        refused = lookreel("embed", "videos", "shop/remote.parquet", "--out", "none", "--workers", 1)
+        (tmp_path / "lookreel.toml").write_text(f'[media]\nallowed = ["{address}/clips"]\n')
+
+        allowed = lookreel("embed", "videos", "shop/remote.parquet", "--out", "store", "--workers", 1)
+
+    assert (refused[0], allowed[0]) == (3, 0)
+    assert "is not a place that media.allowed in lookreel.toml lets media come from" in refused[1]
+    assert open_store(tmp_path / "store", "videos").ids == ["v-red"]
+
+
+def test_the_file_decides_how_many_items_are_committed_together(lookreel, tmp_path):
+    (tmp_path / "lookreel.toml").write_text("[embed]\nshard_size = 3\n")
+
+    lookreel("embed", "videos", "shop/videos.parquet", "--out", "store", "--workers", 1)
+
+    assert [shard.n_items for shard in open_store(tmp_path / "store", "videos").manifest.shards] == [3, 1]
+
+
+def test_a_ray_cluster_that_does_not_answer_is_told_in_a_sentence(lookreel):
+    flags = ("--out", "store", "--engine", "ray", "--ray-address", "127.0.0.1:1")
+
+    code, _, err = lookreel("embed", "videos", "shop/videos.parquet", *flags)
+
+    assert code == 2
+    assert err.startswith("There is no Ray cluster at 127.0.0.1:1: ")
+
+
+def test_the_file_decides_the_index_and_how_many_versions_stay(lookreel, tmp_path):
+    flags = (
+        "--tables",
+        "shop",
+        "--videos",
+        "videos",
+        "--products",
+        "products",
+        "--snapshot",
+        "snapshot",
+        "--workers",
+        1,
+    )
+    (tmp_path / "lookreel.toml").write_text(
+        '[index]\nkind = "faiss-int8"\n[snapshot]\nkeep_versions = 1\nkeep_days = 0\n'
+    )
+    lookreel("sync", *flags)
+    shop.videos_frame().head(3).write_parquet(tmp_path / "shop/videos.parquet")
+    lookreel("sync", *flags)
+
+    _, similar, _ = lookreel("similar", "v-red", "--snapshot", "snapshot", "-k", 1)
+    _, info, _ = lookreel("index", "info", "--snapshot", "snapshot", "--json")
+
+    assert "compared approximately" in similar
+    assert len(json.loads(info)["versions"]) == 1

@@ -43,3 +43,12 @@ def test_nothing_is_left_to_embed_after_the_job(tmp_path):
     told = estimate(video_work(folder / "videos.parquet", encoder, TWO), tmp_path / "store", encoder, TWO)
 
     assert (told.n_pending, told.hours, told.read_bytes) == (0, 0.0, 0.0)
+
+
+def test_a_sample_ends_when_its_time_is_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("indexing.estimate.MOST_SECONDS", 0.0)
+    folder, encoder = shop.write_shop(tmp_path / "shop"), MeanColourEncoder()
+
+    told = estimate(video_work(many(folder), encoder, TWO), tmp_path / "store", encoder, TWO)
+
+    assert (told.n_sample, told.n_pending) == (1, N_CLIPS)

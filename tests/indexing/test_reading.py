@@ -77,7 +77,7 @@ def test_results_come_in_the_order_of_the_tasks_however_long_each_takes(pool):
         ("killed", "its reader died (signal KILL)"),
         ("gorges", "reading needed more than 300 MB"),
         ("no memory", "reading needed more than 300 MB"),
-        ("raises", "NotImplementedError: a codec of the future"),
+        ("raises", "NotImplementedError: a codec of the future"),  # the library's word, told in the quarantine
         ("quits", "SystemExit: a library that thinks it is a program"),
         ("unspeakable", "UnspeakableError"),
     ],

@@ -13,6 +13,7 @@ import pytest
 from indexing.embed import EmbedOptions, embed_products, embed_videos
 from indexing.engine import LocalEngine
 from indexing.job import Part
+from indexing.lanes import Batcher, open_lanes
 from indexing.merge import merge_parts
 from indexing.places import LocalPlace, alone, open_place
 from indexing.store import S, Store, open_store
@@ -453,3 +454,34 @@ def test_a_complete_store_that_another_program_wrote_is_gone_on_with(folder, tmp
     summary = embed_videos(folder / "videos.parquet", tmp_path / "store", encoder, TWO)
 
     assert (encoder.n_images, summary.n_items) == (0, 4)
+
+
+def test_a_damaged_part_is_not_joined(folder, tmp_path):
+    for number in (1, 2):
+        part = tmp_path / f"part-{number}"
+        embed_videos(folder / "videos.parquet", part, MeanColourEncoder(), TWO, part=Part(number, 2))
+    (tmp_path / "part-1/parts-00000.parquet").write_bytes(b"damaged")
+
+    with pytest.raises(StoreError, match="differs from the manifest"):
+        merge_parts([tmp_path / "part-1", tmp_path / "part-2"], tmp_path / "joined")
+
+
+def test_no_more_batches_wait_than_the_lanes_can_soon_take():
+    with open_lanes(MeanColourEncoder(), size=2) as lanes:
+        batcher = Batcher(lanes)
+        batcher.add([np.full((4, 4, 3), 9, np.uint8)] * 20)
+
+        assert len(batcher._sent) <= lanes.count + 1
+        assert batcher.vectors().shape == (20, 3)
+
+
+def test_drafts_of_killed_writers_are_removed_and_those_of_others_are_not(folder, tmp_path):
+    (tmp_path / "store").mkdir()
+    ours = tmp_path / f"store/.items-00000.parquet.{'0' * 32}.partial"
+    theirs = tmp_path / "store/.report.partial"
+    for draft in (ours, theirs):
+        draft.write_text("half")
+
+    embed_videos(folder / "videos.parquet", tmp_path / "store", MeanColourEncoder(), TWO)
+
+    assert (ours.exists(), theirs.exists()) == (False, True)

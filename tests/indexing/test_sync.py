@@ -65,3 +65,15 @@ def test_a_row_that_comes_before_its_file_is_published_when_the_file_is_there(pa
 
     assert (first.n_quarantined, second.n_quarantined, second.n_new) == (1, 0, 1)
     assert "v-late" in open_snapshot(paths.snapshot).video_ids
+
+
+def test_what_could_not_be_read_is_tried_again_after_a_while_though_nothing_changed(paths, monkeypatch):
+    monkeypatch.setattr("indexing.sync.RETRY_S", -1.0)
+    asked = []
+    monkeypatch.setattr(
+        "indexing.sync.sync_once", lambda _, __, options, ___: asked.append(options.retry) or SyncRound(0, 1)
+    )
+
+    list(islice(watch(paths, MeanColourEncoder(), TWO, 30.0, sleep=lambda _: None), 2))
+
+    assert asked == [False, True]  # at first nothing is known to have failed
