@@ -59,12 +59,12 @@ class UserState:
 class Erasure:
     """Somebody who is to be forgotten everywhere: what was written before *at_us* goes.
 
-    *user_id* is empty once the offline artefacts were done: *user_hash* alone remains.
+    While *user_id* is known the offline artefacts are still to be done; then *user_hash*, a keyed hash, takes its place.
     """
 
-    user_hash: str
     at_us: int
     user_id: str = ""
+    user_hash: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,11 @@ class EventStore(Protocol):
         """Ids that begin with *prefix*, in the order of their UTF-8 bytes."""
         ...
 
-    def erase(self, erasure: Erasure) -> list[str]:
-        """Forget a user, and all who were merged into them, at once, and append to the erasure list.
+    def erase(self, user_id: str, at_us: int) -> list[str]:
+        """Forget a user, and all who were merged into them, at once, and append each to the erasure list.
 
         Returns:
-            the ids erased, the user's own first. Each has its entry on the list, those merged with the hash that
-            *erasure* cannot know left empty: *user_id* names them.
+            the ids erased, the user's own first.
         """
         ...
 
@@ -126,8 +125,8 @@ class EventStore(Protocol):
         """The erasure list, oldest first."""
         ...
 
-    def settle_erasures(self, settled: Sequence[Erasure]) -> None:
-        """Replace entries of the list (by at_us and user_id) that are done everywhere: their user_id is dropped."""
+    def settle(self, done: Erasure, user_hash: str) -> None:
+        """Replace the user_id of an entry of the list, whose artefacts are done, with its hash."""
         ...
 
     def merge(self, anonymous: str, user_id: str, now_us: int) -> int:
