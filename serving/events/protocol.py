@@ -59,7 +59,7 @@ class UserState:
 class Erasure:
     """Somebody who is to be forgotten everywhere: what was written before *at_us* goes.
 
-    While *user_id* is known the offline artefacts are still to be done; then *user_hash*, a keyed hash, takes its place.
+    While *user_id* is known the offline artefacts are yet to be done; then *user_hash*, a keyed hash, takes its place.
     """
 
     at_us: int
