@@ -17,6 +17,7 @@ from retrieval.ids import IdMap
 from retrieval.index import default_index_kind
 from retrieval.index.protocol import Mask, Neighbours
 from retrieval.log import Statistics, from_us, make_events, to_us
+from retrieval.posters import Posters
 from retrieval.ragged import Ragged
 from retrieval.snapshot_files import CLIP_SPACE, SnapshotManifest, live_version, read_manifest
 from retrieval.spaces import Space
@@ -46,6 +47,7 @@ class Snapshot:
     statistics: Statistics
     spaces: Mapping[str, Space]
     manifest: SnapshotManifest = field(repr=False, compare=False)
+    posters: Posters = field(repr=False, compare=False)
     _encoders: dict[str, Encoder] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -144,12 +146,17 @@ class Snapshot:
         Raises:
             UnknownItemError: the snapshot holds no such video.
         """
-        row = self.video_ids.row(video_id)
-        if row is None:
-            raise UnknownItemError(
-                f"The snapshot {self.path} holds no video {video_id}.", "Check the id, or index the video first."
-            )
+        row = self._row_of(video_id)
         return self._results(self.space.video_vectors[row].astype(np.float32), k, where_of(where), without=row)
+
+    def poster(self, video_id: str) -> bytes | None:
+        """The JPEG of a video's middle frame, None where it has none.
+
+        Raises:
+            UnknownItemError: the snapshot holds no such video.
+            SnapshotError: the file that holds it is damaged.
+        """
+        return self.posters.of_row(self._row_of(video_id))
 
     def encoder(self) -> Encoder:
         """The encoder that built the snapshot, opened once.
@@ -182,6 +189,14 @@ class Snapshot:
         rows = found.rows[0][found.rows[0] >= 0]
         moments = moments_of(query, self.space.frame_vectors[rows], self.space.frame_times_s[rows])
         return ranked(found, 0, self.video_ids.ids, moments)
+
+    def _row_of(self, video_id: str) -> int:
+        row = self.video_ids.row(video_id)
+        if row is None:
+            raise UnknownItemError(
+                f"The snapshot {self.path} holds no video {video_id}.", "Check the id, or index the video first."
+            )
+        return row
 
     def _feed_of(self, audience: Audience, user: int, answer: Answer, config: SystemConfig, eligible: Mask) -> Feed:
         rows = answer.neighbours.rows[user]
@@ -271,12 +286,15 @@ def open_snapshot(
     name = version or live_version(path)
     try:
         opened = open_version(path, read_manifest(path, name), index or default_index_kind(), known, verify=verify)
+        posters = Posters(path, opened.manifest.segments, opened.spaces[CLIP_SPACE].video_vectors)
     except SnapshotError:
         if version or live_version(path) == name:
             raise
         # Replaced and pruned while we were reading: the version that is live now is whole.
         return open_snapshot(path, known=known, index=index, verify=verify)
-    return Snapshot(path, name, opened.videos, opened.products, opened.statistics, opened.spaces, opened.manifest)
+    return Snapshot(
+        path, name, opened.videos, opened.products, opened.statistics, opened.spaces, opened.manifest, posters
+    )
 
 
 def require_count(k: int) -> int:
