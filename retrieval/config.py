@@ -5,7 +5,7 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,18 @@ def _share(value: Any) -> float:
     return float(value)
 
 
+def _part(value: Any) -> float:
+    if _share(value) > 1:
+        raise ValueError("a number from 0 to 1")
+    return float(value)
+
+
+def _hide_when(value: Any) -> str:
+    if value not in ("all", "any", "never"):
+        raise ValueError("all, any or never")
+    return str(value)
+
+
 OPTIONS: Mapping[str, Option] = {
     "paths.tables": Option("shop", "folder of videos.parquet, products.parquet, interactions.parquet …", _text),
     "paths.videos": Option("stores/videos", "embedding store of the videos", _text),
@@ -82,6 +94,13 @@ OPTIONS: Mapping[str, Option] = {
     "embed.text_weight": Option(1.0, "weight of a product's text in its vector", _share),
     "media.allowed": Option((), "where media may be fetched from, such as https://cdn.example or s3://bucket", _texts),
     "index.kind": Option("auto", "how videos are searched; lookreel index tune measures the kinds", _text),
+    "serving.system": Option(SystemKind.MULTIMODAL.value, "who answers where a request names no system", _text),
+    "serving.hide_when": Option("all", "a video is hidden when all, any or never of its products are out", _hide_when),
+    "serving.history": Option(200, "product events remembered of each user", _whole),
+    "serving.seen_days": Option(90, "for so many days a watched video does not come back", _whole),
+    "serving.min_overlap": Option(0.0, "a version is refused that shares less of the top 10 with the live one", _part),
+    "serving.max_skew_change": Option(0.0, "… whose exposure's Gini coefficient is off by more; 0: any", _part),
+    "serving.max_latency_ratio": Option(0.0, "… that takes so many times as long; 0: any", _share),
     "snapshot.keep_versions": Option(5, "versions of a snapshot that stay", _whole),
     "snapshot.keep_days": Option(7, "and for so many days the last version of each", _count),
 }
@@ -137,17 +156,31 @@ SYSTEM_OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "max_events": ("max_events", _whole),
     "where": ("where", _filters),
     "seed": ("seed", _count),
+    "diversity": ("rules.diversity", _share),
+    "freshness": ("rules.freshness", _share),
+    "freshness_half_life": ("rules.freshness_half_life_s", parse_half_life),
+    "cap_creator": ("rules.cap_creator", _count),
+    "cap_brand": ("rules.cap_brand", _count),
+    "collapse": ("rules.collapse", _share),
+    "pool": ("rules.pool", _whole),
+    "explore_position": ("exploration.position", _count),
+    "explore_pool": ("exploration.pool", _whole),
+    "explore_temperature": ("exploration.temperature", _share),
 }
 DEFAULT_SYSTEMS: Mapping[str, SystemConfig] = {kind.value: SystemConfig(kind=kind) for kind in SystemKind}
 
 
 @dataclass(frozen=True)
 class Config:
-    """A shop's choices. *values* are by dotted name as in `OPTIONS`; *origins* say where each came from."""
+    """A shop's choices. *values* are by dotted name as in `OPTIONS`; *origins* say where each came from.
+
+    *experiment* is the table of that name as it stands in the file: who serves reads it.
+    """
 
     values: Mapping[str, Any]
     origins: Mapping[str, str]
     systems: Mapping[str, SystemConfig] = field(default_factory=lambda: dict(DEFAULT_SYSTEMS))
+    experiment: Mapping[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -180,14 +213,14 @@ def load_config(path: Path = Path(FILE)) -> Config:
         ConfigError: it is not TOML, or holds an unknown name or a value of the wrong kind.
     """
     content = _read_toml(path)
-    systems = content.pop("systems", {})
+    systems, experiment = content.pop("systems", {}), content.pop("experiment", None)
     given = {f"{table}.{name}": value for table, values in content.items() for name, value in _entries(table, values)}
     values = {name: _read_option(path, name, given.get(name, option.default)) for name, option in _known(path, given)}
     if values["embed.photo_weight"] + values["embed.text_weight"] == 0:
         raise ConfigError(f"{path}: embed.photo_weight and embed.text_weight are both 0.", "Give one of them a weight.")
     origins = {name: path.name if name in given else "default" for name in OPTIONS}
     named = {name: _read_system(path, name, about) for name, about in _entries("systems", systems)}
-    return Config(values, origins, {**DEFAULT_SYSTEMS, **named})
+    return Config(values, origins, {**DEFAULT_SYSTEMS, **named}, experiment)
 
 
 def default_toml() -> str:
@@ -211,6 +244,22 @@ half_life = "3d"  # an event this much older counts half as much
 max_events = 100  # how far back a history goes
 # event_weights = { purchase = 2.0, view = 0.5 }
 # where = { markets = "de" }
+# diversity = 0.3           # 0 to 1: how much to prefer what differs from what is already on the list
+# freshness = 0.5           # what a video published now gains, in standard deviations of the scores
+# freshness_half_life = "7d"
+# cap_creator = 2           # at most so many of one creator in an answer; cap_brand likewise
+# collapse = 0.98           # of videos that are so alike (cosine) only the best
+# pool = 200                # how many of the best the rules above choose from
+# explore_position = 5      # this place is drawn from the explore_pool next best; its probability is logged
+# explore_pool = 50
+# explore_temperature = 1.0
+
+# Systems side by side: users fall into buckets by a salted hash of their id, always the same one.
+# [experiment]
+# name = "spring"
+# salt = "spring-1"
+# systems = { control = "recency", treatment = "multimodal" }
+# shares = { control = 0.5, treatment = 0.5 }
 """
 
 
@@ -263,4 +312,25 @@ def _read_system(path: Path, name: str, about: Any) -> SystemConfig:
             choices[target] = read(value)
         except ValueError as error:
             raise ConfigError(f"{path}: systems.{name}.{key} is {value!r}, not {error}.", "Mend the value.") from None
-    return SystemConfig(**choices)
+    try:
+        return choose(SystemConfig(), choices)
+    except ValueError as error:
+        raise ConfigError(f"{path}: systems.{name}: {error}.", "Mend the value.") from None
+
+
+def choose(system: SystemConfig, choices: Mapping[str, Any]) -> SystemConfig:
+    """*system* with other values for some of its fields, those of its rules and exploration as `rules.diversity`.
+
+    Raises:
+        ValueError: a value is not allowed.
+    """
+    nested: dict[str, dict[str, Any]] = {"rules": {}, "exploration": {}, "": {}}
+    for target, value in choices.items():
+        part, _, name = target.rpartition(".")
+        nested[part][name] = value
+    return replace(
+        system,
+        rules=replace(system.rules, **nested["rules"]),
+        exploration=replace(system.exploration, **nested["exploration"]),
+        **nested[""],
+    )

@@ -28,6 +28,7 @@ class RankedVideo:
     """One place of a list. *rank* counts from 1, a higher *score* is nearer.
 
     *reasons* are the largest shares; *moment_s* is the time of the frame that matches best, where there is one.
+    *selection_propensity* is how likely the system was to put this video at this rank: 1 unless chance had a part.
     """
 
     video_id: str
@@ -35,6 +36,7 @@ class RankedVideo:
     score: float
     reasons: tuple[Reason, ...] = ()
     moment_s: float | None = None
+    selection_propensity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ def ranked(
     video_ids: Sequence[str],
     moments: NDArray[np.float64] | None = None,
     reasons: Sequence[tuple[Reason, ...]] | None = None,
+    propensities: NDArray[np.float64] | None = None,
 ) -> tuple[RankedVideo, ...]:
-    """The list of one query; *moments* and *reasons* stand in the order of its rows."""
+    """The list of one query; *moments*, *reasons* and *propensities* stand in the order of its rows."""
     rows, scores = neighbours.rows[query], neighbours.scores[query]
     return tuple(
         RankedVideo(
@@ -86,6 +89,7 @@ def ranked(
             float(scores[place]),
             reasons[place] if reasons else (),
             None if moments is None or np.isnan(moments[place]) else round(float(moments[place]), 3),
+            1.0 if propensities is None else float(propensities[place]),
         )
         for place, row in enumerate(rows[rows >= 0])
     )

@@ -219,7 +219,7 @@ def make_log(
         events["market"].to_numpy(),
         markets,
         _column(products, C.POPULARITY, 0.0).fill_null(0.0).cast(pl.Float32).to_numpy(),
-        _products_of_videos(videos, IdMap(products[C.PRODUCT_ID].to_list())),
+        products_of_videos(videos, IdMap(products[C.PRODUCT_ID].to_list())),
         _impressions_of(impressions, user_ids, videos),
     )
 
@@ -264,7 +264,8 @@ def _markets_of_users(user_ids: IdMap, users: pl.DataFrame | None) -> tuple[str 
     return tuple(market_of.get(user_id) for user_id in user_ids.ids)
 
 
-def _products_of_videos(videos: pl.DataFrame, product_ids: IdMap) -> Ragged:
+def products_of_videos(videos: pl.DataFrame, product_ids: IdMap) -> Ragged:
+    """The rows of the products of each video; those that *product_ids* lacks are left out."""
     if C.PRODUCT_IDS not in videos.columns:
         return Ragged(np.empty(0, np.int64), np.zeros(videos.height + 1, np.int64))
     lists = videos[C.PRODUCT_IDS].fill_null([])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from retrieval.errors import ConfigError
 from retrieval.feed import Feed
 from retrieval.log import Log, from_us, make_log, to_us
+from retrieval.ranking import rank_lists
 from retrieval.snapshot import Snapshot, require_count
 from retrieval.systems import Audience, SystemConfig
 from retrieval.tables import Columns as C
@@ -74,7 +75,7 @@ def recommend_all(
     parts = []
     for rows in _batches(len(log.users)):
         audience = audience_of(log, rows, at_us, config)
-        found = system.rank(audience, k, eligible).neighbours
+        found = rank_lists(snapshot, system, audience, k, config, eligible).neighbours
         user, place = np.nonzero(found.rows >= 0)
         parts.append(
             pl.DataFrame(

@@ -1,30 +1,34 @@
 """What is published and served: an immutable folder of vectors, attributes and a manifest that binds them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from retrieval.asking import Touch, ask
 from retrieval.encoder import Encoder, open_encoder
 from retrieval.errors import SnapshotError, UnknownItemError
 from retrieval.feed import Feed, RankedVideo, Results, moments_of, ranked, reasons_of
 from retrieval.ids import IdMap
 from retrieval.index import default_index_kind
-from retrieval.index.protocol import Mask, Neighbours
-from retrieval.log import Statistics, from_us, make_events, to_us
+from retrieval.index.protocol import Half, Mask, Neighbours
+from retrieval.log import Statistics, from_us, to_us
 from retrieval.posters import Posters
-from retrieval.ragged import Ragged
+from retrieval.ragged import Ints
+from retrieval.ranking import Lists, rank_lists
 from retrieval.snapshot_files import CLIP_SPACE, SnapshotManifest, live_version, read_manifest
 from retrieval.spaces import Space
-from retrieval.systems import Answer, Audience, System, SystemConfig, make_system
+from retrieval.systems import Audience, Background, System, SystemConfig, make_system
 from retrieval.tables import Columns as C
 from retrieval.version_files import open_version
 from retrieval.where import Where, matching, where_of
+
+MASKS = 64  # filters whose answer is kept: a byte for each video
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,39 @@ class Snapshot:
     def space(self) -> Space:
         return self.spaces[CLIP_SPACE]
 
+    @cached_property
+    def creator_codes(self) -> Ints:
+        return _codes(self.videos, C.CREATOR_ID)
+
+    @cached_property
+    def brand_codes(self) -> Ints:
+        return _codes(self.videos, C.BRAND)
+
+    @cached_property
+    def _background(self) -> Background:
+        return Background(self.space, self.published_us, self.statistics)
+
+    @cached_property
+    def _passing(self) -> Callable[[Where], Mask]:
+        return lru_cache(MASKS)(self._match)
+
+    @cached_property
+    def _newest_us(self) -> int:
+        return int(self.published_us.max(initial=np.iinfo(np.int64).min))
+
+    def vectors(self, rows: Ints) -> Half:
+        """The vectors `(len(rows), dim)` of these videos."""
+        return np.asarray(self.space.video_vectors[rows])
+
     def eligible(self, at_us: int, where: Where) -> Mask:
-        """True `(n_videos,)` for the videos published by *at_us* that pass *where*."""
-        passing = self.videos.select(matching(self.videos, where)).to_series().to_numpy()
-        return passing & (self.published_us <= at_us)
+        """True `(n_videos,)` for the videos published by *at_us* that pass *where*; not to be written to."""
+        passing = self._passing(where)
+        return passing if at_us >= self._newest_us else passing & (self.published_us <= at_us)
+
+    def _match(self, where: Where) -> Mask:
+        passing = self.videos.select(matching(self.videos, where)).to_series().to_numpy().copy()
+        passing.flags.writeable = False  # it is kept, and given to many
+        return passing
 
     def system(self, config: SystemConfig, at_us: int, statistics: Statistics | None = None) -> System:
         """The system that *config* describes, as of *at_us*.
@@ -77,7 +110,8 @@ class Snapshot:
         Args:
             statistics: what was popular by then; the snapshot's own by default.
         """
-        return make_system(config, self.space, self.published_us, statistics or self.statistics, at_us)
+        known = replace(self._background, statistics=statistics) if statistics else self._background
+        return make_system(config, known, at_us)
 
     def feed(
         self,
@@ -106,10 +140,11 @@ class Snapshot:
             ValueError: *k* is below 1, a time has no zone, *at* lies before the snapshot, or an event has no such kind.
         """
         config = system or SystemConfig()
-        at_us = self._time_of_asking(at)
-        audience, n_unknown = self._audience_of(history, config, at_us, seen, user_id, market)
-        (feed,) = self.feeds(audience, k, config, where=where_of(where))
-        return replace(feed, unknown_products=n_unknown)
+        touches = [Touch(event.product_id, event.event, to_us(event.occurred_at)) for event in history]
+        seen_rows = self.video_ids.rows(seen)
+        asker = ask(self, touches, config, self._time_of_asking(at), seen_rows, user_id, market)
+        (feed,) = self.feeds(asker.audience, k, config, where=where_of(where))
+        return replace(feed, unknown_products=asker.unknown_products)
 
     def feeds(
         self,
@@ -120,16 +155,34 @@ class Snapshot:
         where: Where = (),
         statistics: Statistics | None = None,
         name: str = "",
+        allowed: Mask | None = None,
+        uniforms: Sequence[float] | None = None,
+        explain: bool = True,
     ) -> list[Feed]:
-        """The feed of everybody in *audience*, with reasons; *name* is that of the system, by default its kind."""
-        eligible = self.eligible(audience.at_us, config.where + where)
-        k = min(require_count(k), max(1, len(self.video_ids)))
-        answer = self.system(config, audience.at_us, statistics).rank(audience, k, eligible)
-        feeds = [self._feed_of(audience, user, answer, config, eligible) for user in range(len(audience))]
-        return [replace(feed, system=name or feed.system) for feed in feeds]
+        """The feed of everybody in *audience*; *name* is that of the system, by default its kind.
 
-    def search(self, text: str, k: int = 10, *, where: Where | Mapping[str, str | Sequence[str]] = ()) -> Results:
-        """The *k* videos nearest to a text, each with its best moment.
+        Args:
+            allowed: `(n_videos,)`, false where a video must not be shown, whatever its attributes.
+            uniforms: draw the slot that explores, as in `rank_lists`.
+            explain: give the reasons of each video.
+        """
+        eligible = self.eligible(audience.at_us, config.where + where)
+        eligible = eligible if allowed is None else eligible & allowed
+        k = min(require_count(k), max(1, len(self.video_ids)))
+        system = self.system(config, audience.at_us, statistics)
+        lists = rank_lists(self, system, audience, k, config, eligible, uniforms)
+        users = range(len(audience))
+        return [self._feed_of(audience, user, lists, config, eligible, name, explain) for user in users]
+
+    def search(
+        self,
+        text: str,
+        k: int = 10,
+        *,
+        where: Where | Mapping[str, str | Sequence[str]] = (),
+        allowed: Mask | None = None,
+    ) -> Results:
+        """The *k* videos nearest to a text that are *allowed*, each with its best moment.
 
         Raises:
             SnapshotError: the encoder at hand is not the one that built the snapshot.
@@ -138,16 +191,24 @@ class Snapshot:
         if not text.strip():
             raise UnknownItemError("There is nothing to search for.", 'Name what you look for, such as "a red dress".')
         query = self.encoder().encode_texts([text])[0]
-        return self._results(query, k, where_of(where), without=-1)
+        return self.nearest(query, k, where_of(where), allowed=allowed)
 
-    def similar(self, video_id: str, k: int = 10, *, where: Where | Mapping[str, str | Sequence[str]] = ()) -> Results:
-        """The *k* videos nearest to a video, without itself.
+    def similar(
+        self,
+        video_id: str,
+        k: int = 10,
+        *,
+        where: Where | Mapping[str, str | Sequence[str]] = (),
+        allowed: Mask | None = None,
+    ) -> Results:
+        """The *k* videos nearest to a video that are *allowed*, without itself.
 
         Raises:
             UnknownItemError: the snapshot holds no such video.
         """
         row = self._row_of(video_id)
-        return self._results(self.space.video_vectors[row].astype(np.float32), k, where_of(where), without=row)
+        query = self.space.video_vectors[row].astype(np.float32)
+        return self.nearest(query, k, where_of(where), without=row, allowed=allowed)
 
     def poster(self, video_id: str) -> bytes | None:
         """The JPEG of a video's middle frame, None where it has none.
@@ -177,8 +238,12 @@ class Snapshot:
             raise ValueError(f"at is {at}, before the snapshot's own time {from_us(self.statistics.as_of_us)}")
         return at_us
 
-    def _results(self, query: NDArray[np.float32], k: int, where: Where, *, without: int) -> Results:
+    def nearest(
+        self, query: NDArray[np.float32], k: int, where: Where = (), *, without: int = -1, allowed: Mask | None = None
+    ) -> Results:
+        """The *k* videos nearest to a vector `(dim,)`, but for the row *without* and those not *allowed*."""
         eligible = self.eligible(np.iinfo(np.int64).max, where)
+        eligible = eligible.copy() if allowed is None else eligible & allowed
         if without >= 0:
             eligible[without] = False
         found = self.space.index.search(query[None], min(require_count(k), max(1, len(self.video_ids))), eligible)
@@ -198,55 +263,46 @@ class Snapshot:
             )
         return row
 
-    def _feed_of(self, audience: Audience, user: int, answer: Answer, config: SystemConfig, eligible: Mask) -> Feed:
-        rows = answer.neighbours.rows[user]
+    def _feed_of(
+        self,
+        audience: Audience,
+        user: int,
+        lists: Lists,
+        config: SystemConfig,
+        eligible: Mask,
+        name: str,
+        explain: bool,
+    ) -> Feed:
+        rows = lists.neighbours.rows[user]
         rows = rows[rows >= 0]
         events = audience.events.of_user(user)
         moments, reasons = None, None
-        if answer.vectors is not None:
+        if lists.vectors is not None:
             space = self.space
-            moments = moments_of(answer.vectors[user], space.frame_vectors[rows], space.frame_times_s[rows])
-            reasons = reasons_of(
-                events, config.half_life_s, space.product_vectors, space.video_vectors[rows], self.product_ids.ids
-            )
+            moments = moments_of(lists.vectors[user], space.frame_vectors[rows], space.frame_times_s[rows])
+            if explain:
+                reasons = reasons_of(
+                    events, config.half_life_s, space.product_vectors, space.video_vectors[rows], self.product_ids.ids
+                )
         return Feed(
             audience.user_ids[user],
-            ranked(answer.neighbours, user, self.video_ids.ids, moments, reasons),
+            ranked(lists.neighbours, user, self.video_ids.ids, moments, reasons, lists.propensities[user]),
             returned=len(rows),
             eligible=int(eligible.sum() - eligible[np.unique(audience.seen[user])].sum()),
-            exact=answer.vectors is None or self.space.index.exact,  # who has no vectors compares everything
-            system=config.kind.value,
+            exact=lists.vectors is None or self.space.index.exact,  # who has no vectors compares everything
+            system=name or config.kind.value,
             system_hash=config.hash,
             snapshot=self.version,
             known=len(events.product_rows) > 0,
-            personal=answer.vectors is not None,
+            personal=lists.vectors is not None,
         )
 
-    def _audience_of(
-        self,
-        history: Sequence[HistoryEvent],
-        config: SystemConfig,
-        at_us: int,
-        seen: Sequence[str],
-        user_id: str,
-        market: str | None,
-    ) -> tuple[Audience, int]:
-        """An audience of one, and how many events named products that the snapshot lacks."""
-        if unknown := {event.event for event in history} - set(config.event_weights):
-            raise ValueError(f"{min(unknown)} is none of the events {', '.join(config.event_weights)}")
-        rows = self.product_ids.rows(event.product_id for event in history)
-        weights = [config.event_weights[event.event] for event in history]
-        used = [
-            (int(row), to_us(event.occurred_at), weight)
-            for row, event, weight in zip(rows, history, weights, strict=True)
-            if row >= 0 and weight > 0 and to_us(event.occurred_at) < at_us
-        ]
-        newest = sorted(used, key=lambda event: event[1])[-config.max_events :]
-        events = make_events(*(zip(*newest, strict=True) if newest else ((), (), ())))
-        seen_rows = self.video_ids.rows(seen)
-        seen_rows = seen_rows[seen_rows >= 0]
-        seen_list = Ragged(seen_rows, np.array([0, len(seen_rows)]))
-        return Audience([user_id], events, seen_list, at_us, [market]), int((rows < 0).sum())
+
+def _codes(frame: pl.DataFrame, column: str) -> Ints:
+    """Equal numbers for equal values `(n_rows,)`, −1 where there is none."""
+    if column not in frame.columns:
+        return np.full(frame.height, -1, np.int64)
+    return frame[column].rank("dense").cast(pl.Int64).fill_null(-1).to_numpy()
 
 
 def require_encoder(encoder: Encoder, name: str, fingerprint: str, where: str) -> None:

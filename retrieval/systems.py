@@ -3,17 +3,20 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.exploration import Exploration
 from retrieval.index.protocol import Mask, Neighbours, VectorIndex, take_best
 from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, Statistics, full_weights
 from retrieval.ragged import Ints, Ragged
+from retrieval.rules import FeedRules
 from retrieval.spaces import Space
 from retrieval.towers.user import global_vector, recency_weights, user_vectors
 from retrieval.where import Where
@@ -36,6 +39,7 @@ class SystemConfig:
 
     *half_life_s* is that of the user tower, *event_weights* are those of event kinds (kinds not named keep their
     default), *max_events* is how far back a history goes, *where* are filters that always hold, *seed* is for `random`.
+    *rules* rearrange what was found, *exploration* gives a place to chance; both are off by default.
     """
 
     kind: SystemKind = SystemKind.MULTIMODAL
@@ -44,11 +48,13 @@ class SystemConfig:
     max_events: int = 100
     where: Where = ()
     seed: int = 0
+    rules: FeedRules = FeedRules()
+    exploration: Exploration = Exploration()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "event_weights", full_weights(self.event_weights))
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Eight hexadecimal digits that change with any choice above."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
@@ -86,19 +92,28 @@ class System(Protocol):
 
 @dataclass(frozen=True)
 class StaticSystem:
-    """One order for everybody: by *scores* `(n_videos,)`, such as publication time or popularity."""
+    """One order for everybody: by *scores* `(n_videos,)`, such as publication time or popularity; *order* has it."""
 
     scores: NDArray[np.float64]
+    order: Ints
 
     def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
         """The *k* best of the one order, less what each user has seen."""
         depth = k + int(audience.seen.lengths.max(initial=0))
-        rows = np.flatnonzero(eligible)
-        order = rows[np.lexsort((rows, -self.scores[rows]))][:depth]
+        order = self.order[eligible[self.order]][:depth]
         shape = (len(audience), len(order))
         scores = self.scores[order].astype(np.float32)
         everybody = Neighbours(np.broadcast_to(order, shape), np.broadcast_to(scores, shape))
         return Answer(drop_seen(everybody, audience.seen, k, len(eligible)))
+
+
+def best_first(scores: NDArray[np.number]) -> Ints:
+    """All rows, the highest score first, equal ones by row.
+
+    >>> best_first(np.array([1.0, 3.0, 3.0])).tolist()
+    [1, 2, 0]
+    """
+    return np.argsort(-scores, kind="stable")
 
 
 @dataclass(frozen=True)
@@ -184,25 +199,48 @@ def _uniform(keys: NDArray[np.uint64]) -> NDArray[np.float32]:
     return ((keys ^ (keys >> np.uint64(31))) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
 
 
-def _multimodal(space: Space, published_us: Ints, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
-    fallbacks = global_vectors(space.product_vectors, statistics)
-    return MultimodalSystem(space.index, space.product_vectors, fallbacks, statistics.markets, config.half_life_s)
+@dataclass(frozen=True)
+class Background:
+    """What systems rank by beside their choices; what does not depend on the user is computed once."""
+
+    space: Space
+    published_us: Ints
+    statistics: Statistics
+
+    @cached_property
+    def fallbacks(self) -> NDArray[np.float32]:
+        return global_vectors(self.space.product_vectors, self.statistics)
+
+    @cached_property
+    def newest_first(self) -> Ints:
+        return best_first(self.published_us)
+
+    @cached_property
+    def popular_first(self) -> Ints:
+        return best_first(self.statistics.video_popularity)
 
 
-def _recency(space: Space, published_us: Ints, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+def _multimodal(known: Background, config: SystemConfig, at_us: int) -> System:
+    space = known.space
+    return MultimodalSystem(
+        space.index, space.product_vectors, known.fallbacks, known.statistics.markets, config.half_life_s
+    )
+
+
+def _recency(known: Background, config: SystemConfig, at_us: int) -> System:
     """Scores are minus the age in days."""
-    return StaticSystem((published_us - at_us) / (DAY_S * 1e6))
+    return StaticSystem((known.published_us - at_us) / (DAY_S * 1e6), known.newest_first)
 
 
-def _popularity(space: Space, published_us: Ints, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
-    return StaticSystem(statistics.video_popularity.astype(np.float64))
+def _popularity(known: Background, config: SystemConfig, at_us: int) -> System:
+    return StaticSystem(known.statistics.video_popularity.astype(np.float64), known.popular_first)
 
 
-def _random(space: Space, published_us: Ints, config: SystemConfig, at_us: int, statistics: Statistics) -> System:
+def _random(known: Background, config: SystemConfig, at_us: int) -> System:
     return RandomSystem(config.seed)
 
 
-SYSTEM_BUILDERS = {
+SYSTEM_BUILDERS: Mapping[SystemKind, Callable[[Background, SystemConfig, int], System]] = {
     SystemKind.MULTIMODAL: _multimodal,
     SystemKind.RECENCY: _recency,
     SystemKind.POPULARITY: _popularity,
@@ -210,6 +248,6 @@ SYSTEM_BUILDERS = {
 }
 
 
-def make_system(config: SystemConfig, space: Space, published_us: Ints, statistics: Statistics, at_us: int) -> System:
-    """The system that *config* describes, as of *at_us*, over the videos of *space* published at *published_us*."""
-    return SYSTEM_BUILDERS[config.kind](space, published_us, config, at_us, statistics)
+def make_system(config: SystemConfig, known: Background, at_us: int) -> System:
+    """The system that *config* describes, as of *at_us*."""
+    return SYSTEM_BUILDERS[config.kind](known, config, at_us)

@@ -66,7 +66,7 @@ def test_k_beyond_the_catalogue_gives_what_there_is():
 
 
 def test_a_static_order_is_the_same_for_all_but_for_what_they_have_seen():
-    system = StaticSystem(np.array([5.0, 7.0, 7.0, 1.0]))
+    system = StaticSystem(np.array([5.0, 7.0, 7.0, 1.0]), np.array([1, 2, 0, 3]))
     seen = Ragged(np.array([1]), np.array([0, 0, 1]))
 
     found = system.rank(audience(seen), 2, np.array([True, True, True, False])).neighbours
