@@ -38,6 +38,10 @@ class Exploration:
     def active(self) -> bool:
         return self.position > 0
 
+    def explores(self, k: int) -> bool:
+        """Whether a list of *k* has the place: rules then choose its first k − 1 alone."""
+        return 0 < self.position <= k
+
 
 @dataclass(frozen=True)
 class Explored:
@@ -65,7 +69,7 @@ def explore(scores: NDArray[np.floating], k: int, exploration: Exploration, u: f
     if k < 1:
         raise ValueError(f"k must be at least 1, not {k}")
     slot, n_certain = exploration.position - 1, k - 1
-    if not 0 <= slot < k or len(scores) < k:
+    if not exploration.explores(k) or len(scores) < k:
         n = min(k, len(scores))
         return Explored(np.arange(n), np.ones(n))
     probabilities = draw_probabilities(scores[n_certain : n_certain + exploration.pool], exploration.temperature)

@@ -84,7 +84,7 @@ class Candidates:
         ValueError: the lengths differ, or scores or ages are not as said.
     """
 
-    scores: NDArray[np.floating]
+    scores: NDArray[np.float32]
     age_s: NDArray[np.floating]
     creators: Codes
     brands: Codes
@@ -156,10 +156,9 @@ def arrange(candidates: Candidates, rules: FeedRules, k: int) -> Arranged:
     chosen: list[int] = []
     while len(chosen) < k and gains[place := int(gains.argmax())] > -np.inf:
         chosen.append(place)
-        wanted[_ended_by(chosen, candidates, rules)] = -np.inf
         if cosines is not None and (len(chosen) < k or rules.collapse):
             closest = np.maximum(closest, cosines.to(place))
-            wanted[closest >= _bar(rules)] = -np.inf
+        wanted[_ended_by(chosen, closest, candidates, rules)] = -np.inf
         gains = wanted - rules.diversity * closest
     return Arranged(np.array(chosen, np.int64), np.flatnonzero(wanted > -np.inf))
 
@@ -173,9 +172,7 @@ def relevance_of(candidates: Candidates, rules: FeedRules) -> NDArray[np.float64
     """
     scores = candidates.scores.astype(np.float64)
     if rules.freshness:
-        # About the first score: the mean of equal ones may be rounded, and would leave a spread that is none.
-        bonus = rules.freshness * np.std(scores - scores[0])
-        scores = scores + bonus * np.exp2(-candidates.age_s / rules.freshness_half_life_s)
+        scores += rules.freshness * scores.std() * np.exp2(-candidates.age_s / rules.freshness_half_life_s)
     low = scores.min()
     return np.asarray((scores - low) / ((scores.max() - low) or 1.0))
 
@@ -196,7 +193,7 @@ class _Cosines:
 def _cosines_of(candidates: Candidates) -> _Cosines:
     if candidates.vectors is None:
         raise ValueError("diversity and collapse compare vectors, and the candidates have none")
-    vectors = _decoded(candidates.vectors())
+    vectors = decoded(candidates.vectors())
     if len(vectors) != len(candidates):
         raise ValueError(f"there are {len(candidates)} candidates and {len(vectors)} vectors")
     norms = np.sqrt(_dots(vectors, vectors[:, :, None]))
@@ -208,8 +205,14 @@ def _dots(vectors: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[
     return np.asarray(np.matmul(vectors[:, None, :], others).reshape(len(vectors)))
 
 
-def _decoded(vectors: Half) -> NDArray[np.float32]:
-    """The finite fp16 *vectors* as float32, exactly: five times as fast as numpy's cast, which would take 0.25 ms."""
+def decoded(vectors: Half) -> NDArray[np.float32]:
+    """The finite fp16 *vectors* as float32, exactly: five times as fast as numpy's cast, which would take 0.25 ms.
+
+    Raises:
+        ValueError: they are of another type.
+    """
+    if vectors.dtype != np.float16:
+        raise ValueError(f"vectors are compared in fp16, as they are stored, and these are {vectors.dtype}")
     bits = vectors.view(np.int16).astype(np.int32)
     bits <<= 13  # fraction and exponent to where float32 has them; the sign was carried to the top by the cast
     bits &= np.int32(-0x70000001)  # and is left there alone, above an exponent of five bits
@@ -218,15 +221,16 @@ def _decoded(vectors: Half) -> NDArray[np.float32]:
     return decoded
 
 
-def _bar(rules: FeedRules) -> float:
-    """The cosine from which on a video repeats a chosen one."""
-    return rules.collapse - COSINE_ROUNDING if rules.collapse else math.inf
+def _ended_by(chosen: list[int], closest: NDArray[np.float32], candidates: Candidates, rules: FeedRules) -> Mask:
+    """Whom the last choice ends: itself, its near-duplicates, and the others of a creator or brand at its cap.
 
-
-def _ended_by(chosen: list[int], candidates: Candidates, rules: FeedRules) -> Mask:
-    """Whom the last choice ends: itself, and its creator's and its brand's others where that reached a cap."""
+    Args:
+        closest: `(n,)`, the largest cosine of each candidate with a chosen one.
+    """
     last, ended = chosen[-1], np.zeros(len(candidates), bool)
     ended[last] = True
+    if rules.collapse:
+        ended |= closest >= rules.collapse - COSINE_ROUNDING
     for codes, cap in ((candidates.creators, rules.cap_creator), (candidates.brands, rules.cap_brand)):
         if cap and codes[last] >= 0 and np.count_nonzero(codes[chosen] == codes[last]) >= cap:
             ended |= codes == codes[last]
