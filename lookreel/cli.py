@@ -10,6 +10,7 @@ from indexing.cli.embed import embed_app
 from indexing.cli.index import index_app
 from indexing.cli.sync import sync_command
 from sample_shop.cli import app as shop_app
+from serving.cli.events import events_app
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +30,7 @@ app.add_typer(tables_app, name="tables")
 app.add_typer(embed_app, name="embed")
 app.add_typer(index_app, name="index")
 app.add_typer(doctor_app, name="doctor")
+app.add_typer(events_app, name="events")
 app.add_typer(shop_app, name="shop")
 app.add_typer(config_app, name="config")
 

@@ -195,11 +195,15 @@ class RedisStore:
         try:
             yield
         except (errors.ConnectionError, errors.TimeoutError) as error:
-            raise StoreDownError(f"The event store does not answer: {error}.") from error
+            raise StoreDownError(f"The event store does not answer: {_words(error)}.") from error
         except errors.ResponseError as error:
             if not isinstance(error, errors.ReadOnlyError) and not str(error).startswith(_OUTAGES):
                 raise
-            raise StoreDownError(f"The event store refuses for now: {error}.") from error
+            raise StoreDownError(f"The event store refuses for now: {_words(error)}.") from error
+
+
+def _words(error: Exception) -> str:
+    return str(error).rstrip(".")
 
 
 def _us(span_s: float) -> int:
