@@ -88,7 +88,8 @@ class RedisStore:
     def user(self, user_id: str, now_us: int) -> UserState:
         """As the protocol says, in one round trip; seen videos oldest first."""
         history, seen, market = self._run(lua.USER, user_id, self._limits.history, self._seen_after(now_us))
-        return UserState(_product_events(user_id, json.loads(history)), tuple(json.loads(seen)), market)
+        cells = list(json.loads(history))  # an empty list of Lua's is {} in JSON
+        return UserState(_product_events(user_id, cells), tuple(json.loads(seen)), market)
 
     def put_markets(self, markets: Mapping[str, str]) -> None:
         """As the protocol says."""

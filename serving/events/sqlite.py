@@ -18,7 +18,7 @@ from serving.events.protocol import (
     UserState,
     Watch,
 )
-from serving.events.sqlite_file import Connection, SqliteFile
+from serving.events.sqlite_file import BUSY_S, Connection, SqliteFile
 
 PAGE = 1000  # rows read, or deleted in a transaction, at once
 
@@ -33,19 +33,21 @@ class SqliteStore:
         *,
         host: str | None = None,
         clock: Callable[[], float] = time.time,
+        busy_s: float = BUSY_S,
     ) -> None:
         """Open the file, or make it, readable to its owner alone.
 
         Args:
             host: who opens it; by default this machine.
             clock: seconds since 1970, for the signs of life of hosts.
+            busy_s: how long to wait for other writers.
 
         Raises:
             EventStoreError: the place cannot be used, the file is not ours or newer, or another host has it open.
             StoreDownError: another process has held its lock for too long.
         """
         self._limits = limits
-        self._file = SqliteFile(path, host, clock)
+        self._file = SqliteFile(path, host, clock, busy_s)
 
     def put(self, events: Sequence[Event], now_us: int) -> list[bool]:
         """As the protocol says."""

@@ -44,8 +44,8 @@ def this_host() -> str:
 class SqliteFile:
     """Connections to one file. Each serves one thread at a time and is kept for the next."""
 
-    def __init__(self, path: Path, host: str | None, clock: Callable[[], float]) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: Path, host: str | None, clock: Callable[[], float], busy_s: float) -> None:
+        self._path, self._clock, self._busy_s = path, clock, busy_s
         self._host = host or this_host()
         self._said_s = 0.0
         self._idle: list[Connection] = []
@@ -54,7 +54,7 @@ class SqliteFile:
         with _opening(path):
             with self.lent() as connection:
                 _check_kind(connection, path)
-                _use_wal(connection)
+                _use_wal(connection, busy_s)
             with self.writing() as connection:
                 for statement in sql.CREATE:
                     connection.execute(statement)
@@ -122,7 +122,7 @@ class SqliteFile:
             return None
 
     def _connect(self) -> Connection:
-        connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA synchronous = FULL")  # what was acknowledged survives a power cut
             connection.execute("PRAGMA secure_delete = ON")  # what was erased is overwritten
@@ -205,9 +205,9 @@ def _check_kind(connection: Connection, path: Path) -> None:
         )
 
 
-def _use_wal(connection: Connection) -> None:
+def _use_wal(connection: Connection, busy_s: float) -> None:
     """Switch to a write-ahead log. Two who open a new file at once do not wait for each other here, so we do."""
-    give_up_s = time.monotonic() + BUSY_S
+    give_up_s = time.monotonic() + busy_s
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
