@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 PREFIX = "lookreel:"
 PAGE = 1000  # entries a script goes through at once: others wait meanwhile
-# The server's words for a state that passes, or that its operator ends; most have no class of their own.
-_OUTAGES = ("BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "NOPERM")
+# How the server says that it is busy, cannot write its file or lacks replicas: states that pass, without a class.
+_OUTAGES = ("BUSY", "MISCONF", "NOREPLICAS")
 
 
 class RedisStore:
@@ -193,12 +193,13 @@ class RedisStore:
     def _answering(self) -> Iterator[None]:
         """Tell an outage, which passes, from an error of ours."""
         errors = self._library.exceptions
+        refusals = (errors.ReadOnlyError, errors.OutOfMemoryError, errors.NoPermissionError, errors.MasterDownError)
         try:
             yield
         except (errors.ConnectionError, errors.TimeoutError) as error:
             raise StoreDownError(f"The event store does not answer: {_words(error)}.") from error
         except errors.ResponseError as error:
-            if not isinstance(error, errors.ReadOnlyError) and not str(error).startswith(_OUTAGES):
+            if not isinstance(error, refusals) and not str(error).startswith(_OUTAGES):
                 raise
             raise StoreDownError(f"The event store refuses for now: {_words(error)}.") from error
 

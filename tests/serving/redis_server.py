@@ -43,6 +43,15 @@ class RedisServer:
         """End it as its operator does."""
         self._end(signal.SIGTERM)
 
+    @contextmanager
+    def frozen(self):
+        """It accepts connections, but answers nothing."""
+        os.kill(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
+
     def client(self):
         """A client of its own, to look at what is stored."""
         return closing(redis.Redis(port=self.port, decode_responses=True))
