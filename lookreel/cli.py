@@ -11,6 +11,9 @@ from indexing.cli.index import index_app
 from indexing.cli.sync import sync_command
 from sample_shop.cli import app as shop_app
 from serving.cli.events import events_app
+from serving.cli.exports import compact_command, export_command
+from serving.cli.serve import serve_command
+from serving.cli.users import users_app
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,6 +34,9 @@ app.add_typer(embed_app, name="embed")
 app.add_typer(index_app, name="index")
 app.add_typer(doctor_app, name="doctor")
 app.add_typer(events_app, name="events")
+app.add_typer(users_app, name="users")
+events_app.command("export")(export_command)
+events_app.command("compact")(compact_command)
 app.add_typer(shop_app, name="shop")
 app.add_typer(config_app, name="config")
 
@@ -195,6 +201,7 @@ def similar(
 
 
 app.command("sync")(sync_command)
+app.command("serve")(serve_command)
 
 
 def _print_answer(snapshot: "Snapshot", answer: "Feed | Results", as_json: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.exploration import explore
-from retrieval.index.protocol import Mask, Neighbours
+from retrieval.index.protocol import Mask, Neighbours, no_neighbours
 from retrieval.ragged import Ints
 from retrieval.rules import Arranged, Candidates, arrange, widen
 from retrieval.systems import Audience, System, SystemConfig, SystemKind
@@ -56,16 +56,19 @@ def rank_lists(
     Args:
         uniforms: a number in [0, 1) for each user, which draws the slot that explores; without them nothing is drawn.
     """
-    if not config.rules.active and not (uniforms and config.exploration.active):
+    if not config.rules.active and (uniforms is None or not config.exploration.active):
         answer = system.rank(audience, k, eligible)
-        return Lists(answer.neighbours, _propensities(config, answer.neighbours, eligible), answer.vectors)
+        return Lists(answer.neighbours, _propensities(config, answer.neighbours, audience, eligible), answer.vectors)
     return _arranged_lists(videos, system, audience, k, config, eligible, uniforms)
 
 
-def _propensities(config: SystemConfig, found: Neighbours, eligible: Mask) -> NDArray[np.float64]:
-    """1 where the system decides alone; the random system might have put any eligible video there."""
-    likely = 1.0 / max(1, int(eligible.sum())) if config.kind is SystemKind.RANDOM else 1.0
-    return np.full(found.rows.shape, likely)
+def _propensities(config: SystemConfig, found: Neighbours, audience: Audience, eligible: Mask) -> NDArray[np.float64]:
+    """1 where the system decides alone; the random system might have put any video there that the user may see."""
+    propensities = np.ones(found.rows.shape)
+    if config.kind is SystemKind.RANDOM:
+        seen = [int(eligible[np.unique(audience.seen[user])].sum()) for user in range(len(audience))]
+        propensities /= np.maximum(1, int(eligible.sum()) - np.array(seen, np.int64))[:, None]
+    return propensities
 
 
 def _arranged_lists(
@@ -77,26 +80,29 @@ def _arranged_lists(
     eligible: Mask,
     uniforms: Sequence[float] | None,
 ) -> Lists:
-    """A pool is ranked and rearranged; where rules left fewer than *k* of it, a larger one is."""
-    n_eligible = int(eligible.sum())
-    pool = max(config.rules.depth(k), k + config.exploration.pool)
-    while True:
-        answer = system.rank(audience, min(pool, len(eligible)), eligible)
-        found, n_users = answer.neighbours, len(audience)
-        arranged = [_arrange_one(videos, found, user, k, config, audience.at_us) for user in range(n_users)]
-        if pool >= n_eligible or not any(one.falls_short(k) for one in arranged):
-            break
-        pool = widen(pool, n_eligible)
-    lists = _padded(len(audience), k)
-    for user, one in enumerate(arranged):
-        _fill(lists, found, user, one, config, uniforms[user] if uniforms else None)
-    return Lists(lists.neighbours, lists.propensities, answer.vectors)
+    """A pool is ranked and rearranged; for users of whom rules left fewer than *k*, a larger one is.
+
+    What explores is drawn from the same pool, which is therefore a little larger where the rules' own is very small.
+    """
+    n_eligible, pool = int(eligible.sum()), max(config.rules.depth(k), k + config.exploration.pool)
+    answer = system.rank(audience, min(pool, len(eligible)), eligible)
+    lists = Lists(*_padded(len(audience), k), answer.vectors)
+    for user in range(len(audience)):
+        found, size = Neighbours(answer.neighbours.rows[user], answer.neighbours.scores[user]), pool
+        arranged = _arrange_one(videos, found, k, config, audience.at_us)
+        while arranged.falls_short(k) and size < n_eligible:
+            size = widen(size, n_eligible)
+            wider = system.rank(audience.only(user), size, eligible).neighbours
+            found = Neighbours(wider.rows[0], wider.scores[0])
+            arranged = _arrange_one(videos, found, k, config, audience.at_us)
+        _fill(lists, found, user, arranged, config, None if uniforms is None else uniforms[user])
+    return lists
 
 
-def _arrange_one(videos: Videos, found: Neighbours, user: int, k: int, config: SystemConfig, at_us: int) -> Arranged:
-    rows = found.rows[user][found.rows[user] >= 0]
+def _arrange_one(videos: Videos, found: Neighbours, k: int, config: SystemConfig, at_us: int) -> Arranged:
+    rows = found.rows[found.rows >= 0]
     candidates = Candidates(
-        scores=found.scores[user][: len(rows)],
+        scores=found.scores[: len(rows)],
         age_s=(at_us - videos.published_us[rows]) / 1e6,
         creators=videos.creator_codes[rows],
         brands=videos.brand_codes[rows],
@@ -105,9 +111,8 @@ def _arrange_one(videos: Videos, found: Neighbours, user: int, k: int, config: S
     return arrange(candidates, config.rules, k)
 
 
-def _padded(n_users: int, k: int) -> Lists:
-    nothing = Neighbours(np.full((n_users, k), -1, np.int64), np.full((n_users, k), -np.inf, np.float32))
-    return Lists(nothing, np.ones((n_users, k)), None)
+def _padded(n_users: int, k: int) -> tuple[Neighbours, NDArray[np.float64]]:
+    return no_neighbours(n_users, k), np.ones((n_users, k))
 
 
 def _fill(
@@ -116,10 +121,10 @@ def _fill(
     """Write one user's list into *lists*."""
     k = lists.neighbours.rows.shape[1]
     places, propensities = arranged.chosen, np.ones(len(arranged.chosen))
-    if uniform is not None and config.exploration.active:
+    if uniform is not None and config.exploration.explores(k):
         order = np.concatenate([arranged.chosen, arranged.spare])
-        drawn = explore(found.scores[user][order], k, config.exploration, uniform)
+        drawn = explore(found.scores[order], k, config.exploration, uniform)
         places, propensities = order[drawn.places], drawn.propensities
-    lists.neighbours.rows[user, : len(places)] = found.rows[user][places]
-    lists.neighbours.scores[user, : len(places)] = found.scores[user][places]
+    lists.neighbours.rows[user, : len(places)] = found.rows[places]
+    lists.neighbours.scores[user, : len(places)] = found.scores[places]
     lists.propensities[user, : len(places)] = propensities

@@ -79,7 +79,7 @@ class Snapshot:
         return _codes(self.videos, C.BRAND)
 
     @cached_property
-    def _background(self) -> Background:
+    def background(self) -> Background:
         return Background(self.space, self.published_us, self.statistics)
 
     @cached_property
@@ -110,7 +110,7 @@ class Snapshot:
         Args:
             statistics: what was popular by then; the snapshot's own by default.
         """
-        known = replace(self._background, statistics=statistics) if statistics else self._background
+        known = replace(self.background, statistics=statistics) if statistics else self.background
         return make_system(config, known, at_us)
 
     def feed(

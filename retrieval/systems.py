@@ -53,6 +53,8 @@ class SystemConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "event_weights", full_weights(self.event_weights))
+        if self.kind is SystemKind.RANDOM and (self.rules.active or self.exploration.active):
+            raise ValueError("a random system takes no rules and no exploration: their propensities would be unknown")
 
     @cached_property
     def hash(self) -> str:
@@ -72,6 +74,12 @@ class Audience:
 
     def __len__(self) -> int:
         return len(self.user_ids)
+
+    def only(self, user: int) -> "Audience":
+        """One of them alone."""
+        seen = self.seen[user]
+        alone = Ragged(seen, np.array([0, len(seen)]))
+        return Audience([self.user_ids[user]], self.events.of_user(user), alone, self.at_us, [self.markets[user]])
 
 
 @dataclass(frozen=True)
@@ -218,6 +226,10 @@ class Background:
     @cached_property
     def popular_first(self) -> Ints:
         return best_first(self.statistics.video_popularity)
+
+    def prepare(self) -> None:
+        """Work out all of it now rather than with the first user."""
+        self.fallbacks, self.newest_first, self.popular_first  # noqa: B018 - each is kept from its first use on
 
 
 def _multimodal(known: Background, config: SystemConfig, at_us: int) -> System:

@@ -51,14 +51,19 @@ class Offer:
     price: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Overlay:
-    """The overlay at one *revision*. *offers* are by (product_id, market), "" for all markets."""
+    """The overlay at one *revision*. *offers* are by (product_id, market), "" for all markets.
+
+    *verdicts* say what was found of a version beside another: (version, against).
+
+    One is equal only to itself, so that what was worked out of it can be kept by it.
+    """
 
     revision: int = -1
     blocks: Mapping[str, frozenset[str]] = field(default_factory=dict)
     offers: Mapping[tuple[str, str], Offer] = field(default_factory=dict)
-    verdicts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    verdicts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     accepted: frozenset[str] = frozenset()
     entries: tuple[OverlayEntry, ...] = ()
 
@@ -70,7 +75,7 @@ def parse_overlay(revision: int, entries: Sequence[OverlayEntry]) -> Overlay:
         revision,
         {kind: keys[kind] for kind in BLOCKS},
         {(e.key, e.market): Offer(**json.loads(e.value)) for e in entries if e.kind == Kind.OFFER},
-        {e.key: json.loads(e.value) for e in entries if e.kind == Kind.VERDICT},
+        {(e.key, e.market): json.loads(e.value) for e in entries if e.kind == Kind.VERDICT},
         keys[Kind.ACCEPTED],
         tuple(entries),
     )
@@ -88,11 +93,12 @@ class Shelf:
 
 def allowed_videos(shelf: Shelf, overlay: Overlay, market: str | None, hide_when: HideWhen) -> Mask | None:
     """False `(n_videos,)` for the videos that must not be shown in *market*; None where all may be."""
-    hidden = _blocked(shelf.videos, overlay) | _sold_out(shelf, overlay, market, hide_when)
+    hidden = blocked_videos(shelf.videos, overlay) | _sold_out(shelf, overlay, market, hide_when)
     return None if not hidden.any() else ~hidden
 
 
-def _blocked(videos: pl.DataFrame, overlay: Overlay) -> Mask:
+def blocked_videos(videos: pl.DataFrame, overlay: Overlay) -> Mask:
+    """True `(n_videos,)` for those that are blocked by themselves, their creator or their brand."""
     hidden = np.zeros(videos.height, bool)
     for kind, column in ((Kind.VIDEO, C.VIDEO_ID), (Kind.CREATOR, C.CREATOR_ID), (Kind.BRAND, C.BRAND)):
         ids = overlay.blocks.get(kind)

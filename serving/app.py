@@ -1,0 +1,88 @@
+"""The HTTP API: routes, errors and middleware around services that are given."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from serving.errors import ApiError, unavailable
+from serving.events.protocol import StoreDownError
+from serving.gate import Gate
+from serving.routes import admin, events, feeds, items, search, systems, users
+from serving.services import Services
+
+logger = logging.getLogger(__name__)
+DESCRIPTION = "Short videos for a shop's vertical feed, recommended from what people looked at in its catalogue."
+CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 416: "bad_range"}
+
+
+def create_app(services: Services) -> FastAPI:
+    """The app over *services*, which it starts and closes with itself."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services.start()
+        yield
+        services.close()
+
+    app = FastAPI(
+        title="Lookreel",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+        docs_url="/docs" if not services.settings.has_keys else None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    api = APIRouter(prefix="/v1")
+    for module in (feeds, search, items, events, users, systems, admin):
+        api.include_router(module.router)
+    api.include_router(admin.products)
+    app.include_router(api)
+    app.include_router(systems.health)
+    _handle_errors(app)
+    limits = services.settings
+    app.add_middleware(
+        Gate, telemetry=services.telemetry, body_limit=limits.body_limit, upload_limit=limits.upload_limit
+    )
+    return app
+
+
+def _handle_errors(app: FastAPI) -> None:
+    """Every error is answered in the same form."""
+
+    @app.exception_handler(ApiError)
+    async def api_error(request: Request, error: ApiError) -> Response:
+        return _answer(error)
+
+    @app.exception_handler(StoreDownError)
+    async def store_down(request: Request, error: StoreDownError) -> Response:
+        return _answer(unavailable("The event store does not answer; nothing was changed."))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        code = CODES.get(error.status_code, "error")
+        return _answer(ApiError(error.status_code, code, str(error.detail), "", dict(error.headers or {})))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return _answer(_first_fault(error.errors()))
+
+
+def _first_fault(faults: Any) -> ApiError:
+    """The first thing wrong with a request, without the value that was sent."""
+    fault = faults[0]
+    place = ".".join(str(part) for part in fault["loc"])[:200]
+    if fault["type"] == "json_invalid":
+        return ApiError(400, "invalid_json", "The body is not JSON.")
+    return ApiError(422, "invalid_request", f"{place}: {fault['msg']}.")
+
+
+def _answer(error: ApiError) -> Response:
+    return JSONResponse(error.body(), error.status, dict(error.headers))

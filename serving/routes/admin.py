@@ -1,0 +1,118 @@
+"""What an operator changes while feeds are served: versions, blocks, and offers of products."""
+
+import json
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Depends, Response
+
+from retrieval.log import from_us
+from retrieval.snapshot_files import live_version, version_names
+from serving.answers import (
+    Block,
+    BlockBody,
+    BlocksAnswer,
+    Kind,
+    LoadBody,
+    LoadedAnswer,
+    PatchedAnswer,
+    ProductsPatch,
+    SnapshotAnswer,
+)
+from serving.errors import not_found
+from serving.events.protocol import OverlayEntry
+from serving.feeds import require_live
+from serving.overlay import BLOCKS
+from serving.overlay import Kind as EntryKind
+from serving.routes.common import ItemId, Site, as_json, errors, needs
+from serving.security import Role
+from serving.services import Services
+
+router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(needs(Role.ADMIN))])
+products = APIRouter(tags=["items"], dependencies=[Depends(needs(Role.WRITE))], responses=errors())
+
+
+@router.get("/snapshot", response_model=SnapshotAnswer, responses=errors())
+async def snapshot(services: Site) -> Response:
+    """What this worker serves, and what it should."""
+    return as_json(await services.storing.run(partial(_snapshot, services)))
+
+
+@router.post("/snapshot", response_model=LoadedAnswer, responses=errors(404, 409))
+async def load(services: Site, body: LoadBody) -> Response:
+    """Verify, warm and compare a kept version, and make it live."""
+    found = await services.loading.run(partial(services.load_version, body.version, body.accept == body.version))
+    return as_json({"version": body.version, "comparison": asdict(found) if found else None})
+
+
+@router.post("/rollback", response_model=LoadedAnswer, responses=errors(404, 409))
+async def rollback(services: Site) -> Response:
+    """Make the version live that was live before."""
+    return as_json({"version": await services.loading.run(services.roll_back), "comparison": None})
+
+
+@router.get("/blocks", response_model=BlocksAnswer, responses=errors())
+async def blocks(services: Site) -> Response:
+    """All blocks, as the store holds them."""
+    entries = await services.storing.run(services.store.overlay)
+    return as_json({"blocks": [_block(entry) for entry in entries if entry.kind in BLOCKS]})
+
+
+@router.put("/blocks", response_model=Block, responses=errors())
+async def block(services: Site, body: BlockBody) -> Response:
+    """Block a video, a creator, a brand or a product: within 2 seconds no worker shows it, whatever the snapshot."""
+    entry = OverlayEntry(body.kind, body.key, "", "{}", body.reason, services.now_us())
+    await services.storing.run(partial(services.put_overlay, [entry]))
+    return as_json(_block(entry))
+
+
+@router.delete("/blocks/{kind}/{key}", response_model=BlocksAnswer, responses=errors(404))
+async def unblock(services: Site, kind: Kind, key: ItemId) -> Response:
+    """Lift a block, and return those that are left."""
+    if not await services.storing.run(partial(services.store.drop_overlay, [(kind, key, "")])):
+        raise not_found("There is no such block.")
+    return await blocks(services)
+
+
+@products.patch("/products", response_model=PatchedAnswer)
+async def patch_products(services: Site, body: ProductsPatch) -> Response:
+    """Say that products are or are not to be had, or what they cost now: within 2 seconds every worker knows."""
+    return as_json(await services.storing.run(partial(_patch, services, body)))
+
+
+def _block(entry: OverlayEntry) -> dict[str, str]:
+    since = from_us(entry.at_us).isoformat()
+    return {"kind": entry.kind, "key": entry.key, "reason": entry.reason, "since": since}
+
+
+def _patch(services: Services, body: ProductsPatch) -> dict[str, Any]:
+    """Write the fields that were given over those that were said before."""
+    held = {(e.key, e.market): json.loads(e.value) for e in services.store.overlay() if e.kind == EntryKind.OFFER}
+    now_us = services.now_us()
+    for patch in body.products:
+        given = {name: getattr(patch, name) for name in ("available", "price") if getattr(patch, name) is not None}
+        name = (patch.product_id, patch.market or "")
+        held[name] = held.get(name, {}) | given
+    names = {(patch.product_id, patch.market or "") for patch in body.products}
+    entries = [
+        OverlayEntry(EntryKind.OFFER, key, market, json.dumps(held[key, market]), body.reason, now_us)
+        for key, market in sorted(names)
+    ]
+    services.put_overlay(entries)
+    known = require_live(services.stage).snapshot.product_ids
+    return {"changed": len(entries), "unknown_products": sorted({key for key, _ in names if key not in known})}
+
+
+def _snapshot(services: Services) -> dict[str, Any]:
+    live, path, follower = require_live(services.stage), services.settings.snapshot, services.follower
+    refused = follower.refused
+    return {
+        "live": live.snapshot.version,
+        "pointer": live_version(path),
+        "loaded_at": from_us(live.opened_us).isoformat(),
+        "as_of": from_us(live.snapshot.statistics.as_of_us).isoformat(),
+        "versions": sorted(version_names(path)),
+        "problem": refused.problem if refused else follower.problem,
+        "comparison": asdict(refused.comparison) if refused and refused.comparison else None,
+    }

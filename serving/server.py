@@ -1,0 +1,91 @@
+"""Runs the API: one process or several, on one socket."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from retrieval.config import load_config
+from retrieval.snapshot_files import read_manifest
+from serving.gate import MAX_HEAD_BYTES, MAX_HEADERS
+from serving.security import open_key_ring
+from serving.services import read_experiment_of
+from serving.settings import PREFIX, Settings, require_private
+from serving.telemetry import FOLDER
+
+KEYS = frozenset(("read_keys", "write_keys", "admin_keys", "secret"))
+"""What workers take from the environment as it is, never from an option: an option shows in the list of processes."""
+
+
+class HeadTooLargeError(Exception):
+    """A request's head goes on without end."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Uvicorn's, but that it stops reading a head that is too large: it would gather all of it before we see any."""
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = self._head_fields = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_fields += 1
+        self._count(name + value)
+        super().on_header(name, value)
+
+    def _count(self, part: bytes) -> None:
+        self._head_bytes += len(part)
+        if self._head_bytes > 2 * MAX_HEAD_BYTES or self._head_fields > 2 * MAX_HEADERS:
+            raise HeadTooLargeError  # the parser reports it as a bad request, and the connection is closed
+
+
+def run_server(settings: Settings, app: str) -> None:
+    """Serve until told to stop.
+
+    Args:
+        app: the import string of a factory that each worker calls; it finds *settings* in the environment.
+
+    Raises:
+        UserFacingError: something that workers would fail at: told once, here, before any of them starts.
+    """
+    require_private(settings)
+    open_key_ring(settings)
+    read_experiment_of(load_config(settings.config))
+    read_manifest(settings.snapshot)
+    settings.state.mkdir(parents=True, exist_ok=True)
+    os.environ.update(environment_of(settings))
+    os.environ[FOLDER] = str(_empty(settings.state / "metrics"))
+    logging.getLogger("uvicorn.error").setLevel(logging.INFO)
+    uvicorn.run(
+        app,
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        http="serving.server:BoundedProtocol",
+        access_log=False,  # paths name users
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=10,
+        log_level="info",
+    )
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The settings as workers read them, but for keys, which they have already."""
+    values = settings.model_dump(mode="json", exclude_none=True, exclude=set(KEYS))
+    return {PREFIX + name.upper(): str(value) for name, value in values.items()}
+
+
+def _empty(folder: Path) -> Path:
+    """The folder of the workers' metrics: those of workers before belong to nobody."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder

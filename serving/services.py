@@ -1,0 +1,321 @@
+"""The composition root: everything that the API is made of, opened from settings."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from retrieval.asking import Touch
+from retrieval.config import Config, choose, load_config
+from retrieval.errors import ConfigError, SnapshotError
+from retrieval.tables import Columns as C
+from serving.buckets import Experiment, bucket_of, read_experiment
+from serving.compare import Bounds, Comparison, Recorded
+from serving.errors import ApiError, not_allowed, not_found, unavailable
+from serving.events import open_event_store
+from serving.events.guard import GuardedStore
+from serving.events.protocol import Limits, OverlayEntry, StoreDownError, UserState
+from serving.exposure import ServedLog, ServedPage
+from serving.feeds import Chosen, FeedRequest, Page, fallback_of
+from serving.follower import TICK_S, Choices, Follower
+from serving.identity import load_secret, user_hash
+from serving.live import Live, Stage
+from serving.overlay import HideWhen, Kind
+from serving.recorder import Recorder
+from serving.security import KeyRing, RateLimit, open_key_ring
+from serving.settings import Settings
+from serving.telemetry import Telemetry
+from serving.work import Workshop
+
+logger = logging.getLogger(__name__)
+DAY_S = 86_400.0
+SLOW_S, LOAD_S = 10.0, 300.0
+MovePointer = Callable[[Path, str | None], str]
+"""Makes a kept version of a snapshot live, by default the one before, and returns it."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What services are made of; tests replace some of them."""
+
+    settings: Settings
+    config: Config
+    secret: bytes
+    keys: KeyRing
+    store: GuardedStore
+    log: ServedLog
+    recorder: Recorder
+    telemetry: Telemetry
+    grades: Mapping[tuple[str, str], int]
+    experiment: Experiment | None
+    move_pointer: MovePointer
+    now_us: Callable[[], int]
+
+
+class Services:
+    """One worker's services.
+
+    *ranking*, *encoding*, *storing* and *loading* run what takes time, each beside the others: a picture that is
+    encoded, or a store that hangs, holds up no feed.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.settings, self.config, self.secret = parts.settings, parts.config, parts.secret
+        self.store, self.keys, self.telemetry, self.grades = parts.store, parts.keys, parts.telemetry, parts.grades
+        self.now_us = parts.now_us
+        self.max_pages = parts.settings.max_pages
+        self.follower = Follower(
+            _choices(parts), parts.store, parts.recorder, parts.telemetry, parts.now_us, self._forget_erased
+        )
+        self.rate = RateLimit(parts.settings.rate_limit / parts.settings.workers)
+        self.ranking = self._workshop("ranking", parts.settings.threads, parts.settings.time_limit_s)
+        self.encoding = self._workshop("encoding", 1, SLOW_S)
+        self.storing = self._workshop("storing", 2, SLOW_S)
+        self.loading = self._workshop("loading", 1, LOAD_S)
+        self._chosen = lru_cache(1024)(self._choose)
+        self._stopping = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="follower", daemon=True)
+
+    @property
+    def stage(self) -> Stage:
+        return self.follower.stage
+
+    @property
+    def systems(self) -> list[str]:
+        return list(self.config.systems)
+
+    def start(self) -> "Services":
+        """Load the snapshot, and follow it from then on."""
+        self.follower.tick()
+        self._ticker.start()
+        return self
+
+    def close(self) -> None:
+        """Write down what waits, and end the threads."""
+        self._stopping.set()
+        if self._ticker.is_alive():
+            self._ticker.join(10)
+        for workshop in (self.ranking, self.encoding, self.storing, self.loading):
+            workshop.close()
+        self.parts.recorder.save()
+        self.parts.log.close()
+        self.store.close()
+
+    def require_ready(self) -> Live:
+        """The snapshot in service.
+
+        Raises:
+            ApiError: none is yet.
+        """
+        if self.stage.live is None or self.stage.overlay.revision < 0:
+            raise unavailable(self.follower.problem or "Nothing is loaded yet.")
+        return self.stage.live
+
+    def choose(self, user_id: str, name: str | None, choices: tuple[tuple[str, Any], ...]) -> Chosen:
+        """The system that answers: the one that is named, that of the user's bucket, or the default one.
+
+        Raises:
+            ApiError: no such system, or a choice is not allowed.
+        """
+        experiment = self.parts.experiment
+        if name is not None or experiment is None or not user_id:
+            return self._chosen(name or str(self.config["serving.system"]), choices)
+        bucket = bucket_of(experiment, user_id)
+        chosen = self._chosen(experiment.systems[bucket], choices)
+        return replace(chosen, bucket=bucket, experiment=experiment.name)
+
+    def _choose(self, name: str, choices: tuple[tuple[str, Any], ...]) -> Chosen:
+        try:
+            system = self.config.system(name)
+            return Chosen(name, choose(system, dict(choices)) if choices else system)
+        except ConfigError as error:
+            raise not_allowed(error.message, f"Use one of {', '.join(self.systems)}.") from None
+        except ValueError as error:
+            raise not_allowed(f"{error}.") from None
+
+    def remembered(self, user_id: str, now_us: int) -> UserState:
+        """What the event store knows of a user.
+
+        Raises:
+            StoreDownError: it does not answer.
+        """
+        return self.store.user(user_id, now_us)
+
+    def served(self, page: ServedPage) -> None:
+        """Write down what was served."""
+        self.parts.log.append(page)
+
+    def observe(self, request: FeedRequest, page: Page, known: UserState, store_s: float, rank_s: float) -> None:
+        """Count a page, and keep its request to warm the next version with."""
+        telemetry = self.telemetry
+        telemetry.stages.labels("store").observe(store_s)
+        telemetry.stages.labels("rank").observe(rank_s)
+        telemetry.asked.inc(request.k)
+        telemetry.returned.inc(page.feed.returned)
+        telemetry.feeds.labels(fallback_of(page) or "personal").inc()
+        if page.degraded:
+            telemetry.degraded.inc()
+        history = request.history
+        if history is None:
+            history = tuple(Touch(e.product_id, e.event, e.occurred_us) for e in known.history)
+        self.parts.recorder.add(Recorded(request.user_id, self.now_us(), history))
+
+    def put_overlay(self, entries: Sequence[OverlayEntry]) -> None:
+        """Change the overlay for all workers.
+
+        Raises:
+            StoreDownError: the store does not answer, and nothing was changed.
+        """
+        self.store.put_overlay(entries)
+
+    def forget(self, user_id: str) -> list[str]:
+        """Erase a user, and those merged into them, from everything that is online.
+
+        Raises:
+            StoreDownError: the store does not answer, and nothing was erased.
+        """
+        erased = self.store.erase(user_id, self.now_us())
+        self._forget_erased()
+        self.parts.recorder.save()
+        return erased
+
+    def load_version(self, version: str, accept: bool) -> Comparison | None:
+        """Make a kept version live, after a look at it.
+
+        Raises:
+            ApiError: 404, it is not kept or is damaged; 409, it breaks a bound and is not accepted by name.
+        """
+        try:
+            examined = self.follower.examine(version)
+        except SnapshotError as error:
+            logger.warning("%s", error)
+            raise not_found(f"There is no version {version} that can be served.") from None
+        if examined.problem and not accept:
+            cure = f"Accept it by name: accept={version}."
+            raise ApiError(409, "bounds_broken", f"Version {version} is refused: {examined.problem}.", cure)
+        if examined.problem:
+            entry = OverlayEntry(Kind.ACCEPTED, version, "", "{}", examined.problem, self.now_us())
+            self.store.put_overlay([entry])
+        self._move_pointer(version)
+        return examined.comparison
+
+    def roll_back(self) -> str:
+        """Make the version live that was live before; going back is never refused for its bounds.
+
+        Raises:
+            ApiError: 409, there is none to go back to.
+        """
+        before = self._move_pointer(None)
+        self.store.put_overlay([OverlayEntry(Kind.ACCEPTED, before, "", "{}", "rolled back", self.now_us())])
+        return before
+
+    def _move_pointer(self, version: str | None) -> str:
+        try:
+            return self.parts.move_pointer(self.settings.snapshot, version)
+        except SnapshotError as error:
+            logger.warning("%s", error)
+            message = "The version cannot be made live: it is gone, or somebody is publishing just now."
+            raise ApiError(409, "not_moved", message, "Look at GET /v1/admin/snapshot and try again.") from None
+
+    def _workshop(self, name: str, threads: int, time_limit_s: float) -> Workshop:
+        executor = ThreadPoolExecutor(threads, name)
+        return Workshop(executor, self.settings.queue_limit, time_limit_s, self.telemetry)
+
+    def _tick(self) -> None:
+        while not self._stopping.wait(TICK_S):
+            try:
+                self.follower.tick()
+            except Exception:
+                # Whatever it is, the next tick may do better; a thread that ended would leave this worker behind.
+                logger.exception("Following the snapshot and the overlay failed")
+
+    def _forget_erased(self) -> None:
+        """Drop the recorded requests of users on the erasure list."""
+        try:
+            erasures = self.store.erasures()
+        except StoreDownError:
+            return
+        before = {erasure.user_id or erasure.user_hash: erasure.at_us for erasure in erasures}
+        if before:
+            self.parts.recorder.drop(lambda r: r.at_us < self._erased_us(before, r.user_id))
+
+    def _erased_us(self, before: Mapping[str, int], user_id: str) -> int:
+        return max(before.get(user_id, -1), before.get(user_hash(self.secret, user_id), -1))
+
+
+def open_services(
+    settings: Settings, move_pointer: MovePointer, now_us: Callable[[], int] = lambda: time.time_ns() // 1000
+) -> Services:
+    """Open what *settings* name and return the services of one worker, not started yet.
+
+    Args:
+        move_pointer: how a version is made live.
+
+    Raises:
+        UserFacingError: something cannot be used.
+    """
+    config = load_config(settings.config)
+    settings.state.mkdir(parents=True, exist_ok=True)
+    secret = settings.secret.get_secret_value()
+    telemetry = Telemetry()
+    limits = Limits(history=config["serving.history"], seen_s=config["serving.seen_days"] * DAY_S)
+    store = GuardedStore(open_event_store(settings.events_url, limits), telemetry.store_errors.inc)
+    parts = Parts(
+        settings,
+        config,
+        secret.encode() if secret else load_secret(settings.state),
+        open_key_ring(settings),
+        store,
+        ServedLog(settings.state / "served", on_error=lambda _: telemetry.log_errors.inc()),
+        Recorder(settings.state / "recordings"),
+        telemetry,
+        load_grades(settings.grades) if settings.grades else {},
+        read_experiment_of(config),
+        move_pointer,
+        now_us,
+    )
+    return Services(parts)
+
+
+def _choices(parts: Parts) -> Choices:
+    config, settings = parts.config, parts.settings
+    return Choices(
+        settings.snapshot,
+        settings.state,
+        None if settings.index == "auto" else settings.index,
+        HideWhen(config["serving.hide_when"]),
+        Bounds(config["serving.min_overlap"], config["serving.max_skew_change"], config["serving.max_latency_ratio"]),
+        config.system(config["serving.system"]),
+    )
+
+
+def read_experiment_of(config: Config) -> Experiment | None:
+    """The experiment of lookreel.toml, if it names one.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    if config.experiment is None:
+        return None
+    return read_experiment(config.experiment, config.systems)
+
+
+def load_grades(path: Path) -> dict[tuple[str, str], int]:
+    """The judge's grade by (user_id, video_id) of a grades.parquet.
+
+    Raises:
+        ConfigError: it cannot be read, or a column is missing.
+    """
+    try:
+        table = pl.read_parquet(path, columns=[C.USER_ID, C.VIDEO_ID, "grade"]).drop_nulls()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ConfigError(f"{path} cannot be used as grades: {error}.", "Make it: lookreel judge report") from error
+    return {(user_id, video_id): grade for user_id, video_id, grade in table.iter_rows()}

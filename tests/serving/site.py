@@ -1,0 +1,84 @@
+"""A small shop behind the API: a snapshot written by hand, services over it, and a client without a network."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+from starlette.testclient import TestClient
+
+from indexing.publish import build_snapshot
+from indexing.versions import rollback_snapshot
+from retrieval.schemas import Columns as C
+from serving.app import create_app
+from serving.services import open_services
+from serving.settings import Settings
+from tests.stores import HandStore, write_catalogue
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+N_VIDEOS, N_PRODUCTS = 60, 20
+ADMIN_KEY = "admin-key-for-tests"
+ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
+
+
+def video_ids(n=N_VIDEOS):
+    return [f"v{number}" for number in range(n)]
+
+
+def product_ids(n=N_PRODUCTS):
+    return [f"p{number}" for number in range(n)]
+
+
+def build_site(root, videos=None, products=None, *, content=0, **columns):
+    """Stores, tables and a snapshot in *root*; *columns* are added to the videos' table."""
+    videos, products = videos or video_ids(), products or product_ids()
+    HandStore("videos", root / "videos").write(dict.fromkeys(videos, content))
+    HandStore("products", root / "products").write(dict.fromkeys(products, 0))
+    write_catalogue(root / "shop", videos, products)
+    table = pl.read_parquet(root / "shop/videos.parquet").with_columns(
+        pl.Series(C.CREATOR_ID, [f"c{row % 7}" for row in range(len(videos))]),
+        pl.Series(C.BRAND, [f"b{row % 3}" for row in range(len(videos))]),
+        pl.Series(C.PRODUCT_IDS, [[products[row % len(products)]] for row in range(len(videos))]),
+        pl.Series(C.MARKETS, [["de", "fr"][: 1 + row % 2] for row in range(len(videos))]),
+        *(pl.Series(name, values) for name, values in columns.items()),
+    )
+    table.write_parquet(root / "shop/videos.parquet")
+    build_snapshot(root / "videos", root / "products", root / "shop", root / "snapshot")
+    return root
+
+
+@dataclass
+class Clock:
+    """A time that tests move."""
+
+    now_us: int = int(NOW.timestamp() * 1e6)
+
+    def __call__(self) -> int:
+        return self.now_us
+
+
+def open_site(root: Path, clock=None, **settings):
+    """Services over the snapshot in *root*, not started."""
+    given = {
+        "snapshot": root / "snapshot",
+        "state": root / "state",
+        "media": root / "shop",
+        "config": root / "lookreel.toml",
+        "secret": "a secret of the tests",
+        **settings,
+    }
+    return open_services(Settings(**given), rollback_snapshot, clock or Clock())
+
+
+@contextmanager
+def serving(root: Path, clock=None, **settings):
+    """A client of the API over the snapshot in *root*."""
+    services = open_site(root, clock, **settings)
+    with TestClient(create_app(services), raise_server_exceptions=False) as client:
+        client.services = services
+        yield client
+
+
+def ids(answer):
+    return [video["video_id"] for video in answer.json()["videos"]]
