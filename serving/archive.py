@@ -64,15 +64,19 @@ class Archive:
         return pl.read_parquet(BytesIO(self.read(name)))
 
     def write_parquet(self, name: str, table: pl.DataFrame) -> None:
-        """Write a table over what has the name. It is whole or as before, whatever happens meanwhile."""
+        """Write a table; see `write`."""
         content = BytesIO()
         table.write_parquet(content)
+        self.write(name, content.getvalue())
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file over what has the name. It is whole or as before, whatever happens meanwhile."""
         if self.folder is None:
             self.fs.makedirs(self.root, exist_ok=True)
-            self.fs.pipe_file(f"{self.root}/{name}", content.getvalue())  # one upload is atomic
+            self.fs.pipe_file(f"{self.root}/{name}", content)  # one upload is atomic
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / name, content.getvalue())
+        write_whole(self.folder / name, content)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -73,11 +73,16 @@ def ask_to_close(files: list[Path], patience_s: float) -> None:
             marker.unlink(missing_ok=True)
 
 
-def sweep_drafts(folder: Path, now_us: int) -> None:
-    """Remove the drafts of writers that were killed, which may hold what users did."""
-    for draft in folder.glob(".*.partial"):
-        if draft.stat().st_mtime < now_us / 1e6 - DRAFT_AGE_S:
-            draft.unlink(missing_ok=True)
+def sweep_drafts(folder: Path, now_us: int, age_s: float = DRAFT_AGE_S, pattern: str = ".*.partial") -> None:
+    """Remove the drafts of writers that were killed, which may hold what users did; younger ones may be in the making.
+
+    Args:
+        age_s: how old they must be; 0 where nobody else can be writing.
+    """
+    for draft in folder.glob(pattern):
+        with suppress(FileNotFoundError):
+            if draft.stat().st_mtime <= now_us / 1e6 - age_s or not age_s:
+                draft.unlink()
 
 
 def _is_free_now(file: Path) -> bool:

@@ -1,7 +1,11 @@
 """Who is to be forgotten, and which rows of a table that takes away. Pure; `forget.py` applies it to files."""
 
+import html
+import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import polars as pl
 
@@ -9,6 +13,7 @@ from retrieval.schemas import Columns as C
 from serving.events.protocol import Erasure
 
 TIMES = (C.SHOWN_AT, C.OCCURRED_AT, C.RECOMMENDED_AT, "at")
+LINE_TIMES = ("shown_us", "occurred_us", "at_us")
 HashOf = Callable[[str], str]
 
 
@@ -49,23 +54,69 @@ def forgotten(erasures: Sequence[Erasure], hash_of: HashOf) -> Forgotten:
 
 
 def rows_to_keep(table: pl.DataFrame, who: Forgotten) -> pl.DataFrame:
-    """The rows of a table with a user_id that may stay, in their order.
+    """The rows of a table with a user_id that may stay, in their order; see `keep_mask`."""
+    return table.filter(keep_mask(table, who))
+
+
+def keep_mask(table: pl.DataFrame, who: Forgotten) -> pl.Series:
+    """True for the rows that may stay.
 
     Rows of somebody who was forgotten go; those with a time of `TIMES` at or after the erasure stay, since the user
     came back.
     """
-    users = who.among(table[C.USER_ID].drop_nulls().unique())
-    if not users:
-        return table
-    erased_us = pl.col(C.USER_ID).replace_strict(users, default=None, return_dtype=pl.Int64)
-    return table.filter(erased_us.is_null() | _is_later(table, erased_us))
+    names = table[C.USER_ID].cast(pl.String)
+    users = who.among(names.drop_nulls().unique())
+    erased_us = names.replace_strict(users, default=None, return_dtype=pl.Int64).alias(C.USER_ID)
+    times = [pl.col(name) for name in TIMES if isinstance(table.schema.get(name), pl.Datetime)]
+    later = [(time.dt.timestamp("us") >= pl.col(C.USER_ID)).fill_null(False) for time in times]
+    came_back = pl.all_horizontal(later) if later else pl.lit(False)
+    return table.with_columns(erased_us).select(pl.col(C.USER_ID).is_null() | came_back).to_series()
 
 
-def _is_later(table: pl.DataFrame, erased_us: pl.Expr) -> pl.Expr:
-    """Whether a row was written at or after the erasure; false where the row does not say when."""
-    later = [pl.col(name).dt.timestamp("us") >= erased_us for name in TIMES if _is_time(table, name)]
-    return pl.all_horizontal(later).fill_null(False) if later else pl.lit(False)
+def keeps_line(line: str, who: Forgotten) -> bool:
+    """Whether a line of JSON may stay: as a row, if it names its user, and else if it mentions nobody forgotten."""
+    try:
+        row = json.loads(line)
+    except ValueError:  # torn
+        row = None
+    user = row.get(C.USER_ID) if isinstance(row, dict) else None
+    if not isinstance(user, str):
+        return not mentions(line, who)
+    until_us = who.until_us(user)
+    return until_us is None or max((row.get(name, 0) for name in LINE_TIMES), default=0) >= until_us
 
 
-def _is_time(table: pl.DataFrame, name: str) -> bool:
-    return isinstance(table.schema.get(name), pl.Datetime)
+def mentions(text: str, who: Forgotten) -> bool:
+    """Whether a text names somebody who was forgotten, at whatever time, as a whole word.
+
+    Words end at anything but letters and digits, so that rather a report too many is made again than a name stays.
+
+    >>> mentions("of u1.", Forgotten({"u1": 0}, {}, str)), mentions("of u12.", Forgotten({"u1": 0}, {}, str))
+    (True, False)
+    """
+    forms = {decode(text) for decode in _DECODERS}
+    return any(_has_word(form, user) for form in forms for user in who.by_id) or (
+        bool(who.by_hash) and any(who.hash_of(word) in who.by_hash for form in forms for word in _words(form))
+    )
+
+
+def _has_word(text: str, word: str) -> bool:
+    """Looked for as a plain text first: that is much faster, and nearly always the end of it."""
+    return word in text and re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", text) is not None
+
+
+def _words(text: str) -> set[str]:
+    """What may be an id, in the several ways of dividing a text."""
+    found = {word for pattern in _WORDS for word in pattern.findall(text)}
+    return found | {word.strip(_ENDS) for word in found}
+
+
+_ENDS = ".:-+|@"
+_WORDS = [re.compile(pattern) for pattern in (r"[^\W_]+", r"\w+", r"[\w.@:+|-]+", r"""[^\s"'<>,;()\[\]{}=/]+""")]
+_DECODERS: tuple[Callable[[str], str], ...] = (
+    str,
+    html.unescape,
+    unquote,
+    lambda text: re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text),
+    lambda text: text.replace('\\"', '"').replace("\\\\", "\\"),
+)

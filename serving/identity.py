@@ -5,7 +5,8 @@ import hmac
 import os
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from retrieval.errors import ConfigError
@@ -21,6 +22,16 @@ def user_hash(secret: bytes, user_id: str) -> str:
     """The keyed hash of a user: 32 hexadecimal digits of HMAC-SHA256. Without the secret nobody can try ids on it."""
     message = _PURPOSE + user_id.encode("utf-8", "surrogatepass")
     return hmac.new(secret, message, hashlib.sha256).hexdigest()[:HASH_DIGITS]
+
+
+def hasher(state: Path) -> Callable[[str], str]:
+    """A function from a user to their keyed hash. The secret of *state* is read when the first one is asked for."""
+
+    @cache
+    def secret() -> bytes:
+        return load_secret(state)
+
+    return lambda user_id: user_hash(secret(), user_id)
 
 
 def load_secret(state: Path, environment: Mapping[str, str] | None = None) -> bytes:
