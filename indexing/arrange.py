@@ -52,11 +52,9 @@ def arrange(
     used = np.flatnonzero(videos.counts(n + 1) + products.counts(n + 1)).tolist()
     if len(used) - 1 > MAX_DELTAS:
         deltas = [fresh if i == n else read_segment(publisher.folder, live.segments[i]) for i in used[1:]]
-        return _folded(
-            publisher, live.segments[used[0]], deltas, _renumbered(videos, used), _renumbered(products, used)
-        )
+        return _folded(publisher, live.segments[used[0]], deltas, renumbered(videos, used), renumbered(products, used))
     segments = tuple(save_segment(publisher, fresh) if i == n else live.segments[i] for i in used)
-    return Arranged(segments, _renumbered(videos, used), _renumbered(products, used))
+    return Arranged(segments, renumbered(videos, used), renumbered(products, used))
 
 
 def _folded(
@@ -80,7 +78,8 @@ def _in_one_delta(placement: Placement) -> Placement:
     return Placement(moved.astype(np.int32), local.astype(np.int32))
 
 
-def _renumbered(placement: Placement, used: Sequence[int]) -> Placement:
+def renumbered(placement: Placement, used: Sequence[int]) -> Placement:
+    """The same rows where of the segments only those *used* are left, in this order."""
     number_of = np.zeros(max(used) + 1, np.int32)
     number_of[list(used)] = np.arange(len(used))
     return Placement(number_of[placement.segment], placement.local)

@@ -191,7 +191,7 @@ def commit_shard(
     """Write one shard: a row for each item, one for each of their frames or photos, and last the record of both."""
     contents = {}
     if items.height:
-        contents = {f"{name}-{number:05d}.parquet": _parquet(t) for name, t in (("items", items), ("parts", parts))}
+        contents = {f"{name}-{number:05d}.parquet": parquet_of(t) for name, t in (("items", items), ("parts", parts))}
     for name, content in contents.items():
         place.write(name, content)
     checksums = {name: sha256(content).hexdigest() for name, content in contents.items()}
@@ -213,7 +213,7 @@ def finish(
     store = Store(str(place), state)
     quarantine = store.quarantine if living is None else store.quarantine.filter(pl.col(S.ITEM_ID).is_in(list(living)))
     contents = store.contents if seen is None else _with_signatures(store.contents, seen)
-    files = {QUARANTINE: _parquet(quarantine), REJECTED: _parquet(rejected), CONTENTS: _parquet(contents)}
+    files = {QUARANTINE: parquet_of(quarantine), REJECTED: parquet_of(rejected), CONTENTS: parquet_of(contents)}
     for name, content in files.items():
         place.write(name, content)
     manifest = replace(
@@ -263,10 +263,11 @@ def read_parquet(place: Place, name: str, columns: Sequence[str] | None = None) 
 
 def checksum_of(table: pl.DataFrame) -> str:
     """The checksum of the file that a table would be."""
-    return sha256(_parquet(table)).hexdigest()
+    return sha256(parquet_of(table)).hexdigest()
 
 
-def _parquet(table: pl.DataFrame) -> bytes:
+def parquet_of(table: pl.DataFrame) -> bytes:
+    """The file that a table would be."""
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     return buffer.getvalue()

@@ -97,15 +97,21 @@ class Publisher:
         name, now = version_of(content), datetime.now(UTC)
         before = self.live.version if self.live else ""
         if before != name:
-            _flush(self.folder / OBJECTS)
             if name not in {one.version for one in readable(self.folder)}:
-                about = {"number": 1 + self.newest, "parent": before, "created": now.isoformat()}
-                _write_json(
-                    manifest_path(self.folder, name),
-                    {"version": name, "format": FORMAT, "lookreel": version("lookreel"), **about, **content},
-                )
+                self.record(content, 1 + self.newest, before, now)
             self.point_to(name, before)
         prune(self.folder, keep, now)
+        return name
+
+    def record(self, content: Mapping[str, Any], number: int, parent: str, created: datetime) -> str:
+        """Write the manifest of a version of *content*, whose objects are there, and return the version."""
+        name = version_of(content)
+        _flush(self.folder / OBJECTS)
+        about = {"number": number, "parent": parent, "created": created.isoformat()}
+        _write_json(
+            manifest_path(self.folder, name),
+            {"version": name, "format": FORMAT, "lookreel": version("lookreel"), **about, **content},
+        )
         return name
 
     def point_to(self, name: str, before: str = "") -> None:
@@ -228,7 +234,6 @@ def prune(folder: Path, keep: Keep, now: datetime) -> None:
 
     Who has an old version open keeps reading it: its files are mapped, and go when the last reader does.
     """
-    (folder / POINTER_DRAFT).unlink(missing_ok=True)
     pointer, kept = read_pointer(folder), kept_in(folder)
     if kept.unread or pointer.version not in {one.version for one in kept.read}:
         logger.warning("%s is not pruned: a version could not be read, so what it needs is not known", folder)
@@ -236,10 +241,16 @@ def prune(folder: Path, keep: Keep, now: datetime) -> None:
     stay = retained(kept.read, pointer.version, keep, now)
     if keep.versions > 1:
         stay.add(pointer.before)  # an old version that was published again has an old number
+    remove_others(folder, [one for one in kept.read if one.version in stay])
+
+
+def remove_others(folder: Path, staying: Sequence[SnapshotManifest]) -> None:
+    """Remove all versions but those *staying*, what only they named, and what a killed publisher left behind."""
+    (folder / POINTER_DRAFT).unlink(missing_ok=True)
+    stay = {one.version for one in staying}
     for file in (folder / VERSIONS).iterdir():
         if file.suffix != ".json" or file.stem not in stay:
             file.unlink()
-    staying = [one for one in kept.read if one.version in stay]
     named = {object_path(folder, *one).name for version in staying for one in version.objects()}
     for file in (folder / OBJECTS).iterdir():
         if file.name not in named:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from indexing.cli.options import AsJson
+from indexing.cli.purge import purge_command
 from indexing.cli.tune import tune_command
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 index_app = typer.Typer(help="Publish stores as a snapshot, and look after its versions.", no_args_is_help=True)
 index_app.command("tune")(tune_command)
+index_app.command("purge")(purge_command)
 
 Videos = Annotated[str | None, typer.Option(help="Store of videos, a folder or fsspec URL.")]
 Products = Annotated[str | None, typer.Option(help="Store of products, a folder or fsspec URL.")]
