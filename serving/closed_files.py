@@ -13,6 +13,7 @@ from retrieval.folders import locked
 from serving.served_writer import NAME, ROTATE, this_host
 
 LOCK = ".lock"
+DRAFTS = ".*.partial"
 DRAFT_AGE_S = 3600.0
 _POLL_S = 0.05
 
@@ -73,7 +74,7 @@ def ask_to_close(files: list[Path], patience_s: float) -> None:
             marker.unlink(missing_ok=True)
 
 
-def sweep_drafts(folder: Path, now_us: int, age_s: float = DRAFT_AGE_S, pattern: str = ".*.partial") -> None:
+def sweep_drafts(folder: Path, now_us: int, age_s: float = DRAFT_AGE_S, pattern: str = DRAFTS) -> None:
     """Remove the drafts of writers that were killed, which may hold what users did; younger ones may be in the making.
 
     Args:

@@ -5,13 +5,14 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
 
 from retrieval.errors import UserFacingError
 from retrieval.folders import writing
 from serving.archive import Archive, open_archive, write_whole
-from serving.closed_files import alone_in, ask_to_close, if_closed, served_files, sweep_drafts
+from serving.closed_files import DRAFTS, alone_in, ask_to_close, if_closed, served_files, sweep_drafts
 from serving.compaction import FOREIGN_AGE_S
 from serving.erasure import Forgotten, keeps_line, mentions
 from serving.parquet_rows import copy_kept, count_gone, row_masks
@@ -96,7 +97,8 @@ def erase_tree(folder: str, order: Order) -> Erased:
 
     Pictures cannot be searched, so they go with the text that they belong to.
     """
-    files = _files_under(Path(folder))
+    sweep_drafts(Path(folder), order.now_us, pattern=f"**/{DRAFTS}")
+    files = [file for file in _files_under(Path(folder)) if not fnmatch(file.name, DRAFTS)]
     rows = total(erase_table(str(file), order) for file in files if file.suffix == PARQUET)
     lines = total(_erase_from(file, order) for file in files if file.suffix == JSONL)
     rest = [file for file in files if file.suffix not in (PARQUET, JSONL)]
