@@ -234,16 +234,16 @@ def test_a_server_that_is_not_there_is_an_outage_at_once(tmp_path):
         with pytest.raises(StoreDownError, match="does not answer"):
             store.user("ann", 1)
 
-        assert time.monotonic() - began_s < 0.3
+        assert time.monotonic() - began_s < 0.5
 
 
 def test_a_server_that_hangs_is_an_outage_after_one_time_limit(server):
-    with closing(RedisStore(server.url, read_s=0.1)) as store, server.frozen():
+    with closing(RedisStore(server.url, read_s=0.3)) as store, server.frozen():
         began_s = time.monotonic()
         with pytest.raises(StoreDownError, match="does not answer"):
             store.user("ann", 1)
 
-        assert time.monotonic() - began_s < 0.4  # 0.1 s, once, and a slow machine
+        assert time.monotonic() - began_s < 0.9  # 0.3 s, once, and a slow machine
 
 
 @pytest.mark.parametrize("command", [("CONFIG", "SET", "maxmemory", "1"), ("REPLICAOF", "127.0.0.1", "1")])

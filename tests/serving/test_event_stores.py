@@ -217,7 +217,7 @@ def test_a_merge_moves_history_seen_videos_watches_and_market(store):
 
 def test_a_merge_keeps_the_users_own_market_the_newest_events_and_the_later_time(store):
     store.put([view(f"e{number}", NOW + number, user_id="anon") for number in range(3)], NOW)
-    store.put([view("e3", NOW + 3), watch("w1", NOW), watch("w2", NOW + 10 * S, user_id="anon")], NOW)
+    store.put([view("e3", NOW + 3), watch("w1"), watch("w2", NOW + 10 * S, user_id="anon")], NOW)
     store.put_markets({"anon": "de", "ann": "fr"})
 
     moved = store.merge("anon", "ann", NOW)
@@ -225,6 +225,7 @@ def test_a_merge_keeps_the_users_own_market_the_newest_events_and_the_later_time
     assert moved == 4
     assert [event.event_id for event in store.user("ann", NOW).history] == ["e1", "e2", "e3"]
     assert store.user("ann", NOW + 109 * S).seen == ("v",)
+    assert store.user("ann", NOW + 110 * S).seen == ()
     assert store.user("ann", NOW).market == "fr"
 
 
@@ -251,6 +252,17 @@ def test_an_erased_user_goes_with_all_who_were_merged_into_them(store):
     assert {(one.at_us, one.user_id) for one in store.erasures()} == {(NOW + 1, user_id) for user_id in erased}
     assert store.users("", 10) == ["bob"]
     assert store.erase("ann", NOW + 2) == ["ann"]  # those merged before are done
+
+
+def test_one_who_was_merged_into_two_is_erased_with_the_first_and_remains_with_neither(store, url):
+    store.merge("shared-tablet", "ann", NOW)
+    store.merge("shared-tablet", "bob", NOW)
+
+    erased = store.erase("ann", NOW)
+
+    assert erased == ["ann", "shared-tablet"]
+    assert everything(url).count("shared-tablet") == 1  # on the erasure list
+    assert store.erase("bob", NOW) == ["bob"]
 
 
 def test_nothing_of_an_erased_user_remains_but_the_erasure_list_and_not_even_that_once_settled(store, url):
