@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from indexing.store import S, open_store
 from indexing.survey import verify_snapshot
 from indexing.update import update_snapshot
 from indexing.versions import publishing, rollback_snapshot
+from lookreel.cli import main
 from retrieval.errors import SnapshotError, StoreError, UnknownItemError, UserFacingError
 from retrieval.snapshot import open_snapshot
 from retrieval.snapshot_files import read_manifest
@@ -37,18 +39,20 @@ GONE = {"v2": (0, 1), "v5": (0,), "v12": (0,)}
 class Shop:
     """A shop of four versions: v2 is replaced, v12 new, v5 deleted; v1 replaced, v6 set aside; a title."""
 
-    def __init__(self, root):
+    def __init__(self, root, updates=3):
         self.root, self.snapshot, self.receipt = root, root / "snapshot", root / "receipt.json"
         self.store = HandStore("videos", root / "videos")
         self.store.write(dict.fromkeys(FIRST[:4], 0), dict.fromkeys(FIRST[4:], 0), set_aside=["v20"])
         HandStore("products", root / "products").write({"p1": 0, "v2": 0})  # a product may have a video's id
         self.tables(FIRST)
         build_snapshot(*self.sources, self.snapshot)
+        later = [*FIRST[:4], *FIRST[5:], "v11", "v12"]
         self.store.write({"v2": 1, "v11": 0}, {"v12": 0})
-        self.update([*FIRST[:4], *FIRST[5:], "v11", "v12"])
-        self.store.write({"v1": 1}, set_aside=["v6"])
-        self.update([*FIRST[:4], *FIRST[5:], "v11", "v12"])
-        self.update([*FIRST[:4], *FIRST[5:], "v11", "v12"], titles={"v1": "another"})
+        self.update(later)
+        if updates == 3:
+            self.store.write({"v1": 1}, set_aside=["v6"])
+            self.update(later)
+            self.update(later, titles={"v1": "another"})
         self.judge()
 
     @property
@@ -461,7 +465,7 @@ class Killer:
         def changed(*args, **how):
             if self.left == 0:
                 raise KilledError
-            self.left -= 1
+            self.left -= args[0].exists()  # taking away what is not there is no change
             return change(*args, **how)
 
         return changed
@@ -475,14 +479,14 @@ def purge_killed(shop, n):
     return shop.receipt.exists() and json.loads(shop.receipt.read_text())["state"] == "done"
 
 
-def test_a_purge_killed_at_any_change_leaves_what_opens_and_the_next_one_ends_it(shop, tmp_path):
+def test_a_purge_killed_at_any_change_leaves_what_opens_and_the_next_one_ends_it(tmp_path):
+    shop, n = Shop(tmp_path, updates=1), 0
     before, stored = shop.opened(), shop.stored()
     kept = shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-kept"))
-    n = 0
 
     while not purge_killed(shop, n):
         half, _ = open_snapshot(shop.snapshot), shop.stored()
-        require_equal_but(half, before[4], set(before[4].video_ids.ids) - set(half.video_ids.ids))
+        require_equal_but(half, before[2], set(before[2].video_ids.ids) - set(half.video_ids.ids))
         receipt = shop.purge_zoe()
         assert (receipt.videos, receipt.left.rows) == (("v12", "v2", "v5"), 0)
         require_without(shop, before, stored, GONE)
@@ -573,3 +577,78 @@ def test_a_store_elsewhere_is_purged_too(shop):
     assert open_place("memory://purge/videos").names() == sorted(
         {"manifest.json", *store.manifest.files, *(name for one in store.manifest.shards for name in one.files)}
     )
+
+
+@pytest.fixture(name="lookreel")
+def _lookreel(monkeypatch, capsys, shop):
+    """Run `index purge` beside the shop, whose tables lie where none are looked for: (exit code, output, error)."""
+    monkeypatch.chdir(shop.root)
+    (shop.root / "shop").rename(shop.root / "tables")
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["lookreel", "index", "purge", "--videos", "videos", *args])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        return stopped.value.code or 0, printed.out, printed.err
+
+    return call
+
+
+def test_the_command_says_what_went_and_where_the_receipt_is(lookreel, shop):
+    code, out, _ = lookreel("--creator", "zoe", "--video", "v99", "--judgments", "judgments", "--tables", "tables")
+
+    (receipt,) = shop.root.glob("purge-*.json")
+    told = json.loads(receipt.read_text())
+    assert code == 0
+    assert out.splitlines() == [
+        "3 videos: v12, v2, v5",
+        "  store      4 items, 8 frames, 0 rows set aside went; of 4 shards",
+        "  snapshot   8 rows, 4 vectors went; of 4 versions",
+        "  judgments  3 rows went",
+        *(f"  {old} is now {new}" for old, new in told["versions"].items()),
+        "Known nowhere: v99",
+        "The tables still name v12, v2: the next lookreel embed brings them back unless their rows go.",
+        f"{told['left']['files']} files were searched afterwards, found: 0. Receipt: {receipt.name}",
+    ]
+
+
+def test_the_command_for_scripts_and_only_to_look(lookreel, shop):
+    code, out, _ = lookreel("--video", "v2", "--dry-run", "--json")
+
+    told = json.loads(out)
+    assert (code, told["state"], told["videos"], told["held"]["store"]["items"]) == (0, "planned", ["v2"], 2)
+    assert not list(shop.root.glob("purge-*.json"))
+    assert "2 items, 4 frames, 0 rows set aside would go" in lookreel("--video", "v2", "--dry-run")[1]
+
+
+def test_the_command_fails_when_something_is_left_or_nothing_is_named(lookreel, shop, monkeypatch):
+    assert lookreel()[2] == "Nothing is named that should go.\nName it with --video, --creator or --brand.\n"
+    assert lookreel("--video", "v99")[::2] == (
+        2,
+        "Neither videos nor snapshot holds anything of video v99.\n"
+        "Check the name. If it was purged before, the receipt says so.\n",
+    )
+    monkeypatch.setattr("indexing.purge.purge_judgments", lambda traces, ids: None)
+
+    code, out, _ = lookreel("--video", "v2", "--judgments", "judgments")
+
+    assert (code, "found: 2" in out) == (4, True)
+
+
+def test_the_same_command_after_a_kill_goes_on_with_its_receipt(lookreel, shop, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("indexing.purge.purge_store", kill)
+        with pytest.raises(KilledError):
+            purge(Asked(creators=("zoe",)), PurgePlaces(Path("snapshot"), "videos"), Path("purge-1.json"), NOW)
+
+    code, out, _ = lookreel("--creator", "zoe")
+
+    assert (code, out.splitlines()[-1].endswith("found: 0. Receipt: purge-1.json")) == (0, True)
+    told = json.loads((shop.root / "purge-1.json").read_text())
+    assert (told["state"], told["continued"], told["began"]) == ("done", True, NOW.isoformat())
+    assert [file.name for file in shop.root.glob("purge-*.json")] == ["purge-1.json"]
+
+
+def kill(*_):
+    raise KilledError
