@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retrieval.ids import IdMap
-from retrieval.log import make_events
+from retrieval.log import Events
 from retrieval.ragged import Ints, Ragged
 from retrieval.systems import Audience, SystemConfig
 
@@ -39,9 +40,20 @@ class Catalogue(Protocol):
     def product_ids(self) -> IdMap: ...
 
 
+class Touched(Protocol):
+    """What is read of a touch: that of `Touch`, whoever keeps it."""
+
+    @property
+    def product_id(self) -> str: ...
+    @property
+    def event(self) -> str: ...
+    @property
+    def occurred_us(self) -> int: ...
+
+
 def ask(
     catalogue: Catalogue,
-    history: Sequence[Touch],
+    history: Sequence[Touched],
     config: SystemConfig,
     at_us: int,
     seen_rows: Ints,
@@ -56,13 +68,21 @@ def ask(
     Raises:
         ValueError: an event has no such kind.
     """
-    if unknown := {touch.event for touch in history} - set(config.event_weights):
-        raise ValueError(f"{min(unknown)} is none of the events {', '.join(config.event_weights)}")
-    row_of, weight_of = catalogue.product_ids.row, config.event_weights
-    known = [(row, touch) for touch in history if (row := row_of(touch.product_id)) is not None]
-    past = [(row, touch.occurred_us, weight_of[touch.event]) for row, touch in known if touch.occurred_us < at_us]
-    weighted = sorted((one for one in past if one[2] > 0), key=lambda one: one[1])[-config.max_events :]
-    events = make_events(*(zip(*weighted, strict=True) if weighted else ((), (), ())))
+    rows = catalogue.product_ids.rows(touch.product_id for touch in history)
+    times_us = np.fromiter((touch.occurred_us for touch in history), np.int64, len(history))
+    weights = _weights(history, config)
+    past = times_us < at_us
+    used = np.flatnonzero((rows >= 0) & past & (weights > 0))
+    used = used[np.argsort(times_us[used], kind="stable")][-config.max_events :]
+    events = Events(rows[used], times_us[used], weights[used], np.array([0, len(used)]))
     seen = seen_rows[seen_rows >= 0]
     audience = Audience([user_id], events, Ragged(seen, np.array([0, len(seen)])), at_us, [market])
-    return Asker(audience, len(history) - len(known), len(known) - len(past))
+    return Asker(audience, int((rows < 0).sum()), int((~past & (rows >= 0)).sum()))
+
+
+def _weights(history: Sequence[Touched], config: SystemConfig) -> NDArray[np.float64]:
+    weight_of = config.event_weights
+    try:
+        return np.fromiter((weight_of[touch.event] for touch in history), np.float64, len(history))
+    except KeyError as error:
+        raise ValueError(f"{error.args[0]} is none of the events {', '.join(weight_of)}") from None

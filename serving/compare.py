@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from retrieval.asking import Touch, ask
+from retrieval.asking import Touch, Touched, ask
 from retrieval.metrics.skew import gini
 from retrieval.snapshot import Snapshot
 from retrieval.systems import SystemConfig
@@ -25,7 +25,7 @@ class Recorded:
 
     user_id: str
     at_us: int
-    history: tuple[Touch, ...]
+    history: Sequence[Touched]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """One page of a feed: who asks, what they have seen, what they may be shown, and where the next page goes on."""
 
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from secrets import token_hex
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 
-from retrieval.asking import Asker, Touch, ask
+from retrieval.asking import Asker, Touch, Touched, ask
 from retrieval.errors import UnknownItemError
 from retrieval.exploration import uniform_of
 from retrieval.feed import Feed
@@ -98,7 +98,7 @@ def make_page(site: Site, request: FeedRequest) -> Page:
         ApiError: the system, a filter or the cursor cannot be used, or nothing is loaded yet.
     """
     started = perf_counter()
-    stage, now_us, request_id = site.stage, site.now_us(), uuid.uuid4().hex
+    stage, now_us, request_id = site.stage, site.now_us(), token_hex(16)
     live = require_live(stage)
     chosen = site.choose(request.user_id, request.system, request.choices)
     known, degraded = _known(site, request, now_us)
@@ -110,12 +110,11 @@ def make_page(site: Site, request: FeedRequest) -> Page:
     seen = live.snapshot.video_ids.rows(known.seen)
     k = min(request.k, site.max_pages - len(cursor.served))
     answer = _Answering(live, request, chosen, known, market, allowed, now_us, request_id)
-    again, feed, asker = cursor.again, _nothing(live, chosen), answer.asker(served)
-    if k > 0:
-        feed, asker = answer.rank(k, served if again else np.concatenate([served, seen]))
-        if not (feed.videos or again) and len(seen):
-            again = True
-            feed, asker = answer.rank(k, served)
+    again, asker = cursor.again, answer.asker(served if cursor.again else np.concatenate([served, seen]))
+    feed = answer.rank(k, asker)
+    if not (feed.videos or again) and len(seen):
+        again = True
+        feed = answer.rank(k, answer.asker(served))
     behind = advance(cursor, [video.video_id for video in feed.videos], again=again or feed.returned < k)
     page = Page(
         cursor.feed_id, request_id, feed, chosen, asker, market, 1 + len(cursor.served), degraded, again,
@@ -151,14 +150,14 @@ class _Answering:
     request_id: str
 
     def asker(self, without: Ints) -> Asker:
-        history = self.request.history
-        if history is None:
-            history = tuple(Touch(e.product_id, e.event, e.occurred_us) for e in self.known.history)
+        history: Sequence[Touched] = self.known.history if self.request.history is None else self.request.history
         config, user_id = self.chosen.config, self.request.user_id
         return ask(self.live.snapshot, history, config, self.now_us, without, user_id, self.market)
 
-    def rank(self, k: int, without: Ints) -> tuple[Feed, Asker]:
-        asker, config = self.asker(without), self.chosen.config
+    def rank(self, k: int, asker: Asker) -> Feed:
+        config = self.chosen.config
+        if k < 1:  # the feed has as many videos as one can have
+            return _nothing(self.live, self.chosen)
         draws = [uniform_of(self.request_id, "explore")] if config.exploration.active else None
         try:
             (feed,) = self.live.snapshot.feeds(
@@ -168,7 +167,7 @@ class _Answering:
             )  # fmt: skip
         except UnknownItemError as error:
             raise not_allowed(error.message, error.cure) from None
-        return replace(feed, unknown_products=asker.unknown_products), asker
+        return feed
 
 
 def _known(site: Site, request: FeedRequest, now_us: int) -> tuple[UserState, bool]:
@@ -185,7 +184,7 @@ def _cursor(site: Site, request: FeedRequest, chosen: Chosen) -> Cursor:
     """Where the feed stands: at its beginning, or as the client's cursor says."""
     asker = asker_of(request.user_id, chosen.name)
     if request.cursor is None:
-        return Cursor(uuid.uuid4().hex, asker, NO_KEYS)
+        return Cursor(token_hex(16), asker, NO_KEYS)
     try:
         return read_cursor(request.cursor, site.secret, asker)
     except CursorError as error:

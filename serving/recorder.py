@@ -7,9 +7,9 @@ import json
 import logging
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 from retrieval.asking import Touch
@@ -18,6 +18,7 @@ from serving.compare import Recorded
 
 logger = logging.getLogger(__name__)
 KEPT = 256
+OLD_S = 7 * 86_400.0  # files of workers that are long gone are removed
 FILES = "requests-*.jsonl"
 
 
@@ -32,7 +33,7 @@ class Recorder:
 
     def add(self, request: Recorded) -> None:
         """Keep one more; one without a history tells nothing."""
-        if request.history:
+        if len(request.history):
             self._requests.append(request)
             self._changed = True
 
@@ -55,20 +56,28 @@ class Recorder:
             self._folder.mkdir(parents=True, exist_ok=True)
             with writing(self._file) as draft:
                 draft.touch(0o600)
-                draft.write_text("".join(json.dumps(asdict(request)) + "\n" for request in self.all()))
+                draft.write_text("".join(map(_line, self.all())))
         except OSError as error:
             logger.warning("Recorded requests are not kept: %s", error.strerror)
 
 
 def _read(folder: Path) -> list[Recorded]:
-    """What earlier workers wrote, the newest last; their files are taken over, so that they do not add up."""
+    """What earlier workers wrote, the newest last."""
     found: list[Recorded] = []
     for file in folder.glob(FILES):
         try:
+            if time.time() - file.stat().st_mtime > OLD_S:
+                file.unlink()
+                continue
             found += _parse(file.read_text().splitlines())
         except (OSError, ValueError, KeyError, TypeError):
             logger.warning("Recorded requests in %s cannot be read and are left out", file.name)
     return sorted(found, key=lambda request: request.at_us)[-KEPT:]
+
+
+def _line(request: Recorded) -> str:
+    history = [(touch.product_id, touch.event, touch.occurred_us) for touch in request.history]
+    return json.dumps({"user_id": request.user_id, "at_us": request.at_us, "history": history}) + "\n"
 
 
 def _parse(lines: Iterable[str]) -> list[Recorded]:

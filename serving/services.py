@@ -12,7 +12,6 @@ from typing import Any
 
 import polars as pl
 
-from retrieval.asking import Touch
 from retrieval.config import Config, choose, load_config
 from retrieval.errors import ConfigError, SnapshotError
 from retrieval.tables import Columns as C
@@ -163,9 +162,7 @@ class Services:
         telemetry.feeds.labels(fallback_of(page) or "personal").inc()
         if page.degraded:
             telemetry.degraded.inc()
-        history = request.history
-        if history is None:
-            history = tuple(Touch(e.product_id, e.event, e.occurred_us) for e in known.history)
+        history = known.history if request.history is None else request.history
         self.parts.recorder.add(Recorded(request.user_id, self.now_us(), history))
 
     def put_overlay(self, entries: Sequence[OverlayEntry]) -> None:

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.half import wide
+
 Floats = NDArray[np.floating]
 
 
@@ -64,7 +66,7 @@ def user_vectors(vectors: Floats, weights: Floats, offsets: NDArray[np.integer])
     totals = np.add.reduceat(np.asarray(weights, np.float64), offsets[:-1])
     if np.any(totals <= 0):
         raise ValueError("every user needs at least one event of a weight above 0")
-    weighted = np.asarray(vectors, np.float64) * np.asarray(weights, np.float64)[:, None]
+    weighted = wide(vectors) * np.asarray(weights, np.float64)[:, None]
     return np.asarray(np.add.reduceat(weighted, offsets[:-1], axis=0) / totals[:, None])
 
 
@@ -82,7 +84,7 @@ def product_shares(vectors: Floats, weights: Floats, videos: Floats) -> NDArray[
     >>> product_shares(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([3.0, 1.0]), np.array([[2.0, 4.0]])).tolist()
     [[1.5, 1.0]]
     """
-    return np.asarray(videos, np.float64) @ np.asarray(vectors, np.float64).T * (weights / np.sum(weights))
+    return wide(videos) @ wide(vectors).T * (weights / np.sum(weights))
 
 
 def global_vector(vectors: Floats, popularity: Floats, n_popular: int = 1000) -> NDArray[np.float64]:

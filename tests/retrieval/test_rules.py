@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from retrieval.rules import COSINE_ROUNDING, Candidates, FeedRules, arrange, decoded, relevance_of, widen
+from retrieval.half import decoded
+from retrieval.rules import COSINE_ROUNDING, Candidates, FeedRules, arrange, relevance_of, widen
 
 DAY_S = 86_400.0
 EVERYTHING = FeedRules(diversity=0.4, freshness=1.5, cap_creator=2, cap_brand=3, collapse=0.9)
