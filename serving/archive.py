@@ -103,6 +103,17 @@ def open_archive(uri: str | Path) -> Archive:
     return Archive(text, str(root).rstrip("/"), fs)
 
 
+def require_folder(uri: str | Path) -> None:
+    """Raise where a folder of this machine is not there: a slip in a path should not look like an empty log.
+
+    Raises:
+        ArchiveError: there is no such folder.
+    """
+    folder = open_archive(uri).folder
+    if folder is not None and not folder.is_dir():
+        raise ArchiveError(f"There is no folder {uri}.", "Mend the path; the API makes it with the first feed.")
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place, readable by its owner only, and rename it there once it is on the disk."""
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")

@@ -1,12 +1,13 @@
 """The served log: what every feed call delivered, written so that a feed neither waits for it nor fails by it."""
 
 import errno
-import json
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as _text
 from pathlib import Path
 
 from serving.served_writer import ServedWriter
@@ -15,7 +16,6 @@ logger = logging.getLogger(__name__)
 MAX_WAITING_ROWS = 100_000
 MAX_HOLD_S = 0.1  # what a hanging disk costs one feed call; the next ones do not try
 FOREVER = -1.0
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,25 @@ class ServedPage:
 
 
 def page_line(page: ServedPage) -> bytes:
-    """The page as one line of JSON, the keys being the fields' names.
+    """The page as one line of JSON, the keys being the fields' names; scores have nine significant digits.
+
+    Put together by hand, since that takes two thirds of the time of `json.dumps`.
 
     Raises:
         ValueError: a score or propensity is not finite.
+        TypeError: a text is not one.
     """
-    fields = {
-        "feed_id": page.feed_id, "request_id": page.request_id, "user_id": page.user_id, "shown_us": page.shown_us,
-        "system": page.system, "system_hash": page.system_hash, "snapshot": page.snapshot, "bucket": page.bucket,
-        "experiment": page.experiment, "first_position": page.first_position, "video_ids": page.video_ids,
-        "scores": page.scores, "selection_propensities": page.selection_propensities,
-    }  # fmt: skip
-    return _encode(fields).encode() + b"\n"
+    if not math.isfinite(sum(page.scores) + sum(page.selection_propensities)):
+        raise ValueError("a score or propensity is not finite")
+    scores = ",".join([f"{score:.9g}" for score in page.scores])
+    propensities = ",".join([f"{propensity:.17g}" for propensity in page.selection_propensities])
+    return (
+        f'{{"feed_id":{_text(page.feed_id)},"request_id":{_text(page.request_id)},"user_id":{_text(page.user_id)},'
+        f'"shown_us":{page.shown_us},"system":{_text(page.system)},"system_hash":{_text(page.system_hash)},'
+        f'"snapshot":{_text(page.snapshot)},"bucket":{_text(page.bucket)},"experiment":{_text(page.experiment)},'
+        f'"first_position":{page.first_position},"video_ids":[{",".join(map(_text, page.video_ids))}],'
+        f'"scores":[{scores}],"selection_propensities":[{propensities}]}}\n'
+    ).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class ServedLog:
         self._lines: list[_Line] = []  # what could not be written; only touched by who holds _writing
         self._rows = 0  # of both
         self._buffering, self._writing = threading.Lock(), threading.Lock()
-        self._wake, self._closed, self._failing = threading.Event(), False, False
+        self._closed, self._failing = threading.Event(), False
         self.errors = self.dropped_rows = 0
         self._thread = threading.Thread(target=self._flush_often, name="served-log", daemon=True)
         self._thread.start()
@@ -100,8 +107,8 @@ class ServedLog:
     def append(self, page: ServedPage) -> None:
         """Log a page, and never raise.
 
-        The thread is woken when half of *flush_rows* wait, so that feed calls seldom write. One that makes them
-        *flush_rows* writes them itself, or waits for who is at it, since no more than these may be lost.
+        The call that makes *flush_rows* of them wait writes them itself, since no more may be lost. To wake the thread
+        for it cost calls in a busy process more: they then waited for it to get its turn.
         """
         rows = len(page.video_ids)
         if not rows:
@@ -112,12 +119,9 @@ class ServedLog:
                 return
             self._pages.append(page)
             self._rows += rows
-        if self._failing:  # then only the thread tries, no feed call
-            return
-        if self._rows >= self._flush_rows:
+            waiting = self._rows
+        if waiting >= self._flush_rows and not self._failing:  # while it fails only the thread tries, no feed call
             self._write_out(MAX_HOLD_S)
-        elif 2 * self._rows >= self._flush_rows:
-            self._wake.set()
 
     def flush(self) -> None:
         """Write what waits now. What cannot be written is counted as one error and waits for the next time."""
@@ -125,8 +129,7 @@ class ServedLog:
 
     def close(self) -> None:
         """Flush and end the thread. What still cannot be written is lost, and counted as dropped."""
-        self._closed = True
-        self._wake.set()
+        self._closed.set()
         self._thread.join()
         self.flush()
         with self._writing, self._buffering:
@@ -135,9 +138,7 @@ class ServedLog:
             self._writer.close()
 
     def _flush_often(self) -> None:
-        while not self._closed:
-            self._wake.wait(self._flush_s)
-            self._wake.clear()
+        while not self._closed.wait(self._flush_s):
             self._write_out(FOREVER)
 
     def _write_out(self, wait_s: float) -> None:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import socket
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from pathlib import Path
 NAME = re.compile(r"served-(\d{4}-\d\d-\d\d)-(.+)-(\d+)-(\d+)\.jsonl")
 ROTATE = ".rotate"  # NAME with this added asks the writer of NAME to let go of it
 _US = 1_000_000
+_DAY_US = 86_400 * _US
 
 
 def this_host() -> str:
@@ -32,12 +34,16 @@ def utc_date(at_us: int) -> str:
 
 @dataclass
 class _Open:
-    """The file that is being written: *cut* counts the bytes of the next line that it already holds."""
+    """The file of a *day* since 1970 that is being written.
 
-    path: Path
+    Where *marker* exists we are asked to let go of it. *cut* counts the bytes of the next line that it already holds.
+    """
+
+    path: str  # as texts: paths would be half of the time of a write
+    marker: str
     descriptor: int
     inode: int
-    date: str
+    day: int
     size: int = 0
     cut: int = 0
 
@@ -63,17 +69,14 @@ class ServedWriter:
         Raises:
             OSError: nothing could be written.
         """
-        date = utc_date(self._now_us())
-        self._let_go_if_due(date)
+        now_us = self._now_us()
+        self._let_go_if_due(now_us // _DAY_US)
         if not lines:
             return 0
-        file = self._file = self._file or self._create(date)
+        file = self._file = self._file or self._create(now_us)
         done = os.write(file.descriptor, b"".join(lines)[file.cut :])
         file.size += done
-        ends = list(accumulate(map(len, lines)))
-        reached = file.cut + done
-        whole = sum(end <= reached for end in ends)
-        file.cut = reached - (ends[whole - 1] if whole else 0)
+        whole, file.cut = _whole_lines(lines, file.cut + done)
         return whole
 
     def close(self) -> None:
@@ -82,30 +85,41 @@ class ServedWriter:
             os.close(self._file.descriptor)
             self._file = None
 
-    def _let_go_if_due(self, date: str) -> None:
+    def _let_go_if_due(self, day: int) -> None:
         file = self._file
         if file is None:
             return
-        if file.date != date or file.size >= self._rotate_bytes or not _is_at(file) or _is_asked_for(file.path):
+        if file.day != day or file.size >= self._rotate_bytes or not _is_at(file) or os.path.exists(file.marker):
             self.close()
 
-    def _create(self, date: str) -> _Open:
+    def _create(self, now_us: int) -> _Open:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         while True:
             # A number that no earlier process had: the parquet of a compacted file keeps its name for ever.
-            self._last = max(self._last + 1, self._now_us())
-            path = self._folder / f"served-{date}-{this_host()}-{os.getpid()}-{self._last}.jsonl"
+            self._last = max(self._last + 1, now_us)
+            path = self._folder / f"served-{utc_date(now_us)}-{this_host()}-{os.getpid()}-{self._last}.jsonl"
             with contextlib.suppress(FileExistsError):
-                file = _open(path, date)
+                file = _open(str(path), now_us // _DAY_US)
                 if _is_held(file):
                     return file
                 os.close(file.descriptor)
 
 
-def _open(path: Path, date: str) -> _Open:
+def _whole_lines(lines: Sequence[bytes], n_bytes: int) -> tuple[int, int]:
+    """How many lines the first *n_bytes* hold whole, and the bytes after them.
+
+    >>> _whole_lines([b"abc", b"de"], 4), _whole_lines([b"abc", b"de"], 5), _whole_lines([b"abc"], 0)
+    ((1, 1), (2, 0), (0, 0))
+    """
+    ends = list(accumulate(map(len, lines)))
+    whole = bisect_right(ends, n_bytes)
+    return whole, n_bytes - (ends[whole - 1] if whole else 0)
+
+
+def _open(path: str, day: int) -> _Open:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
-    return _Open(path, descriptor, os.fstat(descriptor).st_ino, date)
+    return _Open(path, path + ROTATE, descriptor, os.fstat(descriptor).st_ino, day)
 
 
 def _is_held(file: _Open) -> bool:
@@ -121,10 +135,6 @@ def _is_held(file: _Open) -> bool:
 
 def _is_at(file: _Open) -> bool:
     try:
-        return file.path.stat().st_ino == file.inode
+        return os.stat(file.path).st_ino == file.inode
     except FileNotFoundError:
         return False
-
-
-def _is_asked_for(path: Path) -> bool:
-    return path.with_name(path.name + ROTATE).exists()

@@ -31,11 +31,14 @@ def export_command(
     from retrieval.console import to_json
     from retrieval.folders import writing
     from retrieval.recommend import parse_at
+    from serving.archive import require_folder
     from serving.export import Span, export_impressions
     from serving.identity import hasher
     from serving.served_files import read_served
     from serving.watch_files import read_watches
 
+    for place in log:
+        require_folder(place)
     to_us = parse_at(to)
     span = Span(parse_at(from_) or 0, time.time_ns() // 1000 if to_us is None else to_us)
     with opened_store(events) as store:
@@ -62,9 +65,11 @@ def compact_command(
 
     from retrieval.config import parse_span
     from retrieval.console import to_json
+    from serving.archive import require_folder
     from serving.compaction import compact, compact_watches
     from serving.events import shown_url
 
+    require_folder(log)
     now_us, age_s = time.time_ns() // 1000, parse_span(older_than)
     served = compact(log, out, now_us)
     with opened_store(events) as store:

@@ -85,13 +85,28 @@ def test_enough_rows_are_written_before_the_call_returns(tmp_path):
     log.close()
 
 
-def test_half_of_them_wake_the_thread(tmp_path):
+def test_fewer_rows_wait(tmp_path):
     log = ServedLog(tmp_path, flush_rows=4, flush_s=NEVER_S)
 
-    log.append(make_page("a", "b"))
+    log.append(make_page("a", "b", "c"))
 
-    assert waiting_for(lambda: rows_in(tmp_path) == 2)
+    assert rows_in(tmp_path) == 0
     log.close()
+
+
+@pytest.mark.parametrize("text", ['"', "\\", "\n", "é", "\u2028", "\0"])
+def test_any_text_has_its_line(text):
+    line = page_line(make_page(text, user_id=text))
+
+    assert line.count(b"\n") == 1
+    assert (json.loads(line)["video_ids"], json.loads(line)["user_id"]) == ([text], text)
+
+
+def test_scores_keep_nine_digits_and_propensities_all():
+    line = json.loads(page_line(make_page("a", scores=(1 / 3,), selection_propensities=(1 / 3,))))
+
+    assert line["scores"] == [0.333333333]
+    assert line["selection_propensities"] == [1 / 3]
 
 
 def test_few_rows_are_written_in_time(tmp_path):

@@ -520,6 +520,7 @@ def test_served_pages_are_compacted_and_exported(tmp_path):
 def test_the_commands_say_what_comes_next(tmp_path):
     events, log = f"sqlite:///{tmp_path}/state.db", tmp_path / "log"
     options = ("--log", log, "--events", events)
+    log.mkdir()
 
     compacted = call("events", "compact", *options, "--out", log)
     exported = call("events", "export", *options, "--out", tmp_path / "impressions.parquet")
@@ -528,3 +529,9 @@ def test_the_commands_say_what_comes_next(tmp_path):
     assert "Next: lookreel events export" in compacted.stdout
     assert "Next: lookreel tables check" in exported.stdout
     assert "Next: run this again without --dry-run." in counted.stdout
+
+
+@pytest.mark.parametrize("verb", ["compact", "export"])
+def test_a_log_that_is_not_there_is_no_empty_log(tmp_path, verb):
+    with pytest.raises(UserFacingError, match="There is no folder"):
+        call("events", verb, "--log", tmp_path / "none", "--events", "sqlite:///none.db", "--out", tmp_path / "out")
