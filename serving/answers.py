@@ -7,9 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrieval.schemas import EVENTS
+from retrieval.event_kinds import EVENTS
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(max_length=100)]
+Market = Annotated[str, Field(min_length=1, max_length=50)]
+Written = Annotated[str, Field(max_length=2000)]  # a filter
 Kind = Literal["video", "creator", "brand", "product"]
 
 
@@ -20,7 +23,10 @@ class Answer(BaseModel):
 
 
 class Strict(BaseModel):
-    """A body in which a misspelt field is an error."""
+    """A body in which a misspelt field is an error.
+
+    Every text has a bound: with one, pydantic also refuses halves of characters, which no answer could hold.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -116,23 +122,37 @@ class HistoryItem(Strict):
     event: Literal[EVENTS] = "view"  # type: ignore[valid-type]
 
 
-class FeedBody(Strict):
-    """A feed for a history instead of a user. Filters are written as in a URL: `markets:de,fr`."""
+Text = Annotated[str, Field(max_length=200)]
+Filters = Annotated[list[Text], Field(max_length=20, description="Filters such as markets:de or markets:de,fr.")]
+Market = Annotated[str | None, Field(min_length=1, max_length=50, description="Whose availability and taste count.")]
+
+
+class FeedWishes(Strict):
+    """What may be asked of a feed; what is left out stays as the system has it."""
+
+    k: int = Field(10, ge=1)
+    system: str | None = Field(None, max_length=100)
+    where: Filters = []
+    market: Market = None
+    exclude: list[Text] = Field([], max_length=500, description="Videos to leave out.")
+    half_life: str | None = Field(None, max_length=20, description="Such as 3d or 12h.")
+    diversity: float | None = Field(None, ge=0, le=1)
+    freshness: float | None = Field(None, ge=0, le=10)
+    cap_creator: int | None = Field(None, ge=0, le=1000)
+    cap_brand: int | None = Field(None, ge=0, le=1000)
+    collapse: float | None = Field(None, ge=0, le=1)
+    explain: bool = True
+    cursor: str | None = Field(None, max_length=20_000)
+
+
+class FeedQuery(FeedWishes):
+    """The wishes of a URL."""
+
+
+class FeedBody(FeedWishes):
+    """A feed for a history instead of a user."""
 
     history: list[HistoryItem]
-    k: int = Field(10, ge=1)
-    system: str | None = None
-    where: list[str] = []
-    market: str | None = None
-    exclude: list[str] = []
-    half_life: str | None = None
-    diversity: float | None = None
-    freshness: float | None = None
-    cap_creator: int | None = None
-    cap_brand: int | None = None
-    collapse: float | None = None
-    explain: bool = True
-    cursor: str | None = None
 
 
 class SearchBody(Strict):
@@ -140,8 +160,8 @@ class SearchBody(Strict):
 
     text: str = Field(min_length=1)
     k: int = Field(10, ge=1)
-    where: list[str] = []
-    market: str | None = None
+    where: list[Written] = []
+    market: Market | None = None
 
 
 class VideoAnswer(Answer):
@@ -238,9 +258,9 @@ class OfferPatch(Strict):
     """What holds of a product now, in a *market* or in all; a field that is absent stays as it is."""
 
     product_id: Id
-    market: str | None = Field(None, min_length=1, max_length=50)
+    market: Market | None = None
     available: bool | None = None
-    price: float | None = Field(None, ge=0)
+    price: float | None = Field(None, ge=0, allow_inf_nan=False)
 
 
 class ProductsPatch(Strict):

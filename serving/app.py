@@ -1,5 +1,6 @@
 """The HTTP API: routes, errors and middleware around services that are given."""
 
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +8,6 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from serving.errors import ApiError, unavailable
@@ -36,10 +36,12 @@ def create_app(services: Services) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,  # the address would be made of the request's own Host
         docs_url="/docs" if not services.settings.has_keys else None,
         redoc_url=None,
     )
     app.state.services = services
+    feeds.add_feed_route(app)
     api = APIRouter(prefix="/v1")
     for module in (feeds, search, items, events, users, systems, admin):
         api.include_router(module.router)
@@ -85,4 +87,5 @@ def _first_fault(faults: Any) -> ApiError:
 
 
 def _answer(error: ApiError) -> Response:
-    return JSONResponse(error.body(), error.status, dict(error.headers))
+    body = json.dumps(error.body())  # in ASCII, so that it can be written whatever text the request brought
+    return Response(body, error.status, dict(error.headers), "application/json")
