@@ -1,7 +1,7 @@
 """Events as clients post them: JSON rows read one by one, each accepted or refused with a reason."""
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ class Batch:
 
 
 def read_rows(body: bytes, content_type: str, most: int) -> list[Any]:
-    """The rows of a posted batch: a JSON list or object, or an object a line.
+    """The rows of a posted batch: a JSON list or object, or an object a line; None for a line that is no JSON.
 
     Raises:
         ApiError: it is neither, or has more than *most* rows.
@@ -44,7 +44,8 @@ def read_rows(body: bytes, content_type: str, most: int) -> list[Any]:
     try:
         text = body.decode()
         if content_type.partition(";")[0].strip().lower() == NDJSON:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            # Not splitlines(): it also breaks at characters that may stand within a text of JSON, such as U+2028.
+            rows = [_parse_line(line) for line in text.split("\n") if line.strip()]
         else:
             rows = json.loads(text)
     except (ValueError, RecursionError):
@@ -57,6 +58,14 @@ def read_rows(body: bytes, content_type: str, most: int) -> list[Any]:
             413, "too_many_events", f"The batch has {len(rows)} events, more than {most}.", "Send it in parts."
         )
     return rows
+
+
+def _parse_line(line: str) -> Any:
+    """The value of a line, None where it is no JSON: that row is refused, and not the whole batch."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_batch(rows: list[Any], now_us: int) -> Batch:
@@ -75,7 +84,7 @@ def read_batch(rows: list[Any], now_us: int) -> Batch:
 
 def _read_event(row: Any, now_us: int) -> Event:
     if not isinstance(row, dict):
-        raise RefusedRowError("the row is no object")
+        raise RefusedRowError("the row is no JSON object")
     kinds = {C.PRODUCT_ID, C.VIDEO_ID} & set(row)
     if len(kinds) != 1:
         raise RefusedRowError("the row must name either a product_id or a video_id")
@@ -95,7 +104,7 @@ def _product_event(row: Mapping[str, Any], user_id: str, occurred_us: int) -> Pr
 
 def _watch(row: Mapping[str, Any], user_id: str, occurred_us: int) -> Watch:
     video_id, seconds = _id(row, C.VIDEO_ID), row.get(C.WATCH_TIME_S)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= sys.float_info.max:
         raise RefusedRowError("watch_time_s is no number of at least 0")
     flags = {name: row[name] for name in FLAGS if row.get(name) is not None}
     if not all(isinstance(flag, bool) for flag in flags.values()):
