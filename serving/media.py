@@ -3,7 +3,7 @@
 import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from serving.errors import ApiError, not_found
 
@@ -61,15 +61,24 @@ def _is_allowed(uri: str, allowed: tuple[str, ...]) -> bool:
     >>> _is_allowed("https://cdn.example.evil/clips/a.mp4", ("https://cdn.example/clips",))
     False
     """
-    asked = urlsplit(uri)
-    if asked.scheme not in ("http", "https") or ".." in asked.path.split("/"):
+    asked = _split(uri)
+    # Browsers read %2e%2e and backslashes as what they stand for.
+    if asked.scheme not in ("http", "https") or ".." in unquote(asked.path).replace("\\", "/").split("/"):
         return False
-    places = [urlsplit(place) for place in allowed]
+    places = [_split(place) for place in allowed]
     return any(
         (asked.scheme, asked.netloc) == (place.scheme, place.netloc)
         and f"{asked.path}/".startswith(f"{place.path.rstrip('/')}/")
         for place in places
     )
+
+
+def _split(uri: str) -> SplitResult:
+    """The parts of an address, all empty where it is none."""
+    try:
+        return urlsplit(uri)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
 
 
 def require_image(kind: str) -> str:

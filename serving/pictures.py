@@ -1,6 +1,7 @@
 """Uploaded pictures: read within bounds, whatever they claim to be."""
 
 import io
+import struct
 import warnings
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from serving.media import IMAGES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+MAX_STRETCH = 50
+"""Times that the longer side may be as long as the shorter, which encoders enlarge to their own, say 224 pixels."""
 
 
 def read_picture(content: bytes, media_type: str, pixel_limit: int) -> "Image":
@@ -25,11 +29,20 @@ def read_picture(content: bytes, media_type: str, pixel_limit: int) -> "Image":
     broken = not_allowed(f"The body is no {media_type} that can be read.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
+            warnings.simplefilter("ignore")  # Pillow warns of sizes, where the limit is ours, and of odd metadata
             image = Image.open(io.BytesIO(content), formats=[IMAGES[media_type]])
-        if image.width * image.height > pixel_limit:
-            message = f"The picture has more than {pixel_limit} pixels."
-            raise ApiError(413, "picture_too_large", message, "Send a smaller one.")
-        return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for broken files
-        raise broken from None
+            _check_size(image.width, image.height, pixel_limit)
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (
+        OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error,
+        Image.DecompressionBombError,
+    ):  # fmt: skip
+        raise broken from None  # all of these are what Pillow raises for broken files and their metadata
+
+
+def _check_size(width: int, height: int, pixel_limit: int) -> None:
+    if width * height > pixel_limit:
+        message = f"The picture has more than {pixel_limit} pixels."
+        raise ApiError(413, "picture_too_large", message, "Send a smaller one.")
+    if max(width, height) > MAX_STRETCH * min(width, height):
+        raise not_allowed(f"The picture is more than {MAX_STRETCH} times as long as wide.", "Cut out a part of it.")
