@@ -5,6 +5,7 @@ import logging
 from time import perf_counter
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import ApiError
@@ -35,6 +36,8 @@ class Gate:
             await self._app(scope, _Bounded(receive, limit), sender)
         except ApiError as error:
             await _answer(sender, error)
+        except ClientDisconnect:
+            pass  # nobody is left to be answered
         except Exception:
             # Nothing of our own fault goes out but that it happened; the trace is for our log alone.
             logger.exception("%s failed", _route_of(scope))

@@ -25,7 +25,18 @@ class HeadTooLargeError(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Uvicorn's, but that it stops reading a head that is too large: it would gather all of it before we see any."""
+    """Uvicorn's, but that it stops reading a head that is too large: it would gather all of it before we see any.
+
+    A single field of it comes to us only when it is whole, so what comes without any progress is counted as well.
+    """
+
+    _silent_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._silent_bytes += len(data)
+        super().data_received(data)
+        if self._silent_bytes > 2 * MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("Invalid HTTP request received.")
 
     def on_message_begin(self) -> None:
         self._head_bytes = self._head_fields = 0
@@ -40,7 +51,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self._count(name + value)
         super().on_header(name, value)
 
+    def on_headers_complete(self) -> None:
+        self._silent_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._silent_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._silent_bytes = 0
+        super().on_message_complete()
+
     def _count(self, part: bytes) -> None:
+        self._silent_bytes = 0
         self._head_bytes += len(part)
         if self._head_bytes > 2 * MAX_HEAD_BYTES or self._head_fields > 2 * MAX_HEADERS:
             raise HeadTooLargeError  # the parser reports it as a bad request, and the connection is closed
@@ -61,7 +85,9 @@ def run_server(settings: Settings, app: str) -> None:
     read_manifest(settings.snapshot)
     settings.state.mkdir(parents=True, exist_ok=True)
     os.environ.update(environment_of(settings))
-    os.environ[FOLDER] = str(_empty(settings.state / "metrics"))
+    if settings.workers > 1:
+        # Only for processes that are started from here: this one has chosen to keep its metrics to itself.
+        os.environ[FOLDER] = str(_empty(settings.state / "metrics"))
     logging.getLogger("uvicorn.error").setLevel(logging.INFO)
     uvicorn.run(
         app,

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     max_history: int = Field(1000, ge=1)
     max_text: int = Field(500, ge=1)  # characters
     max_events: int = Field(1000, ge=1)  # of one batch
-    max_pages: int = Field(2000, ge=1)  # videos that one feed can hold, through all its pages
+    max_pages: int = Field(2000, ge=1, le=3700)  # videos of one feed, through all its pages: what a cursor can hold
 
     @property
     def events_url(self) -> str:
