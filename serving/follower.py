@@ -65,7 +65,7 @@ class Follower:
     ) -> None:
         self.stage = Stage(None, Overlay())
         self.refused: Examined | None = None
-        self.problem = ""
+        self.problem = self._logged = ""
         self._choices, self._store, self._recorder, self._telemetry = choices, store, recorder, telemetry
         self._now_us, self._forget = now_us, forget
         self._again_at = self._saved_at = 0.0
@@ -78,7 +78,7 @@ class Follower:
         try:
             self._follow_pointer()
         except SnapshotError as error:
-            self._say(error.message)
+            self._say("The live version cannot be opened; the log of this server says why.", error.message)
         if time.monotonic() - self._saved_at > SAVE_S:
             self._saved_at = time.monotonic()
             self._keep_house()
@@ -122,7 +122,7 @@ class Follower:
         version = live_version(self._choices.snapshot)
         stage = self.stage
         if stage.live and stage.live.snapshot.version == version:
-            self.refused, self.problem = None, ""
+            self.refused, self.problem, self._logged = None, "", ""
             return
         if time.monotonic() < self._again_at or self._is_refused(version):
             return
@@ -136,7 +136,8 @@ class Follower:
         else:
             self.refused = Examined(examined.live, examined.comparison, self._verdict_of(version) or examined.problem)
             self._telemetry.swaps.labels("refused").inc()
-            self._say(f"Version {version} is refused: {self.refused.problem}. Accept it by name, or roll back.")
+            problem = f"Version {version} is refused: {self.refused.problem}. Accept it by name, or roll back."
+            self._say(problem, problem)
 
     def _is_refused(self, version: str) -> bool:
         refused = self.refused is not None and self.refused.live.snapshot.version == version
@@ -185,7 +186,7 @@ class Follower:
     def _put_live(self, live: Live) -> None:
         live.allowed(self.stage.overlay, None)
         before, self.stage = self.stage.live, Stage(live, self.stage.overlay)
-        self.refused, self.problem = None, ""
+        self.refused, self.problem, self._logged = None, "", ""
         version, telemetry = live.snapshot.version, self._telemetry
         telemetry.loaded.labels(version).set(live.opened_us / 1e6)
         telemetry.counted.labels(version).set(live.snapshot.statistics.as_of_us / 1e6)
@@ -209,11 +210,11 @@ class Follower:
         gone = [entry for entry in decided if not manifest_path(self._choices.snapshot, entry.key).exists()]
         return [(entry.kind, entry.key, entry.market) for entry in gone]
 
-    def _say(self, problem: str) -> None:
-        """Log a problem once, not at every tick."""
-        if problem != self.problem:
-            logger.warning("%s", problem)
-        self.problem = problem
+    def _say(self, problem: str, logged: str) -> None:
+        """Log a problem once, not at every tick; only what is *logged* may name paths, since answers tell the other."""
+        if logged != self._logged:
+            logger.warning("%s", logged)
+        self.problem, self._logged = problem, logged
 
 
 def _copy_of(state: Path) -> Path:

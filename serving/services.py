@@ -155,8 +155,8 @@ class Services:
     def observe(self, request: FeedRequest, page: Page, known: UserState, store_s: float, rank_s: float) -> None:
         """Count a page, and keep its request to warm the next version with."""
         telemetry = self.telemetry
-        telemetry.stages.labels("store").observe(store_s)
-        telemetry.stages.labels("rank").observe(rank_s)
+        telemetry.store_stage.observe(store_s)
+        telemetry.rank_stage.observe(rank_s)
         telemetry.asked.inc(request.k)
         telemetry.returned.inc(page.feed.returned)
         telemetry.feeds.labels(fallback_of(page) or "personal").inc()
@@ -198,9 +198,9 @@ class Services:
         if examined.problem and not accept:
             cure = f"Accept it by name: accept={version}."
             raise ApiError(409, "bounds_broken", f"Version {version} is refused: {examined.problem}.", cure)
-        if examined.problem:
-            entry = OverlayEntry(Kind.ACCEPTED, version, "", "{}", examined.problem, self.now_us())
-            self.store.put_overlay([entry])
+        # Also where we found no problem: another worker measures for itself, and might.
+        reason = examined.problem or "loaded"
+        self.store.put_overlay([OverlayEntry(Kind.ACCEPTED, version, "", "{}", reason, self.now_us())])
         self._move_pointer(version)
         return examined.comparison
 

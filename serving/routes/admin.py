@@ -3,10 +3,12 @@
 import json
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Depends, Response
 
+from retrieval.errors import SnapshotError
 from retrieval.log import from_us
 from retrieval.snapshot_files import live_version, version_names
 from serving.answers import (
@@ -67,7 +69,7 @@ async def block(services: Site, body: BlockBody) -> Response:
     return as_json(_block(entry))
 
 
-@router.delete("/blocks/{kind}/{key}", response_model=BlocksAnswer, responses=errors(404))
+@router.delete("/blocks/{kind}/{key:path}", response_model=BlocksAnswer, responses=errors(404))
 async def unblock(services: Site, kind: Kind, key: ItemId) -> Response:
     """Lift a block, and return those that are left."""
     if not await services.storing.run(partial(services.store.drop_overlay, [(kind, key, "")])):
@@ -88,6 +90,7 @@ def _block(entry: OverlayEntry) -> dict[str, str]:
 
 def _patch(services: Services, body: ProductsPatch) -> dict[str, Any]:
     """Write the fields that were given over those that were said before."""
+    known = require_live(services.stage).snapshot.product_ids
     held = {(e.key, e.market): json.loads(e.value) for e in services.store.overlay() if e.kind == EntryKind.OFFER}
     now_us = services.now_us()
     for patch in body.products:
@@ -100,8 +103,15 @@ def _patch(services: Services, body: ProductsPatch) -> dict[str, Any]:
         for key, market in sorted(names)
     ]
     services.put_overlay(entries)
-    known = require_live(services.stage).snapshot.product_ids
     return {"changed": len(entries), "unknown_products": sorted({key for key, _ in names if key not in known})}
+
+
+def _pointer(path: Path) -> str:
+    """The version that the pointer names, "" where it cannot be read; then the follower tells the problem."""
+    try:
+        return live_version(path)
+    except SnapshotError:
+        return ""
 
 
 def _snapshot(services: Services) -> dict[str, Any]:
@@ -109,7 +119,7 @@ def _snapshot(services: Services) -> dict[str, Any]:
     refused = follower.refused
     return {
         "live": live.snapshot.version,
-        "pointer": live_version(path),
+        "pointer": _pointer(path),
         "loaded_at": from_us(live.opened_us).isoformat(),
         "as_of": from_us(live.snapshot.statistics.as_of_us).isoformat(),
         "versions": sorted(version_names(path)),

@@ -9,6 +9,7 @@ from serving.answers import EventsAnswer
 from serving.events.protocol import ProductEvent, StoreDownError
 from serving.feeds import require_live
 from serving.incoming import NDJSON, Batch, read_batch, read_rows
+from serving.live import Live
 from serving.routes.common import Site, as_json, errors, needs
 from serving.security import Role
 from serving.services import Services
@@ -47,7 +48,7 @@ async def post_events(services: Site, request: Request) -> Response:
 
 
 def _store(services: Services, rows: list[Any]) -> dict[str, Any]:
-    now_us = services.now_us()
+    live, now_us = require_live(services.stage), services.now_us()
     batch = read_batch(rows, now_us)
     events = list(batch.events.values())
     try:
@@ -55,7 +56,7 @@ def _store(services: Services, rows: list[Any]) -> dict[str, Any]:
     except StoreDownError:
         services.telemetry.events.labels("not_stored").inc(len(events))
         raise
-    unknown = _count_unknown(services, batch, new)
+    unknown = _count_unknown(live, batch, new)
     counts = {"accepted": sum(new), "duplicate": len(new) - sum(new), "refused": len(batch.refused)}
     for outcome, count in counts.items():
         services.telemetry.events.labels(outcome).inc(count)
@@ -71,10 +72,9 @@ def _store(services: Services, rows: list[Any]) -> dict[str, Any]:
     }
 
 
-def _count_unknown(services: Services, batch: Batch, new: list[bool]) -> int:
+def _count_unknown(live: Live, batch: Batch, new: list[bool]) -> int:
     """New events of items that the snapshot lacks: stored all the same, since the next one may have them."""
-    snapshot = require_live(services.stage).snapshot
-    known = {True: snapshot.product_ids, False: snapshot.video_ids}
+    known = {True: live.snapshot.product_ids, False: live.snapshot.video_ids}
     return sum(
         is_new
         and (event.product_id if isinstance(event, ProductEvent) else event.video_id)
