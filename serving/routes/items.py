@@ -6,14 +6,16 @@ from typing import Any
 import polars as pl
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import FileResponse, RedirectResponse
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
 from retrieval.tables import Columns as C
 from serving.answers import ProductAnswer, VideoAnswer
-from serving.errors import not_found
+from serving.errors import ApiError, not_found
 from serving.feeds import require_live
-from serving.live import HIDDEN_COLUMNS, Live
+from serving.live import HIDDEN_COLUMNS, Live, Stage
 from serving.media import Elsewhere, find_media
-from serving.overlay import Offer, Overlay, available_products
+from serving.overlay import Overlay, available_products
 from serving.routes.common import ItemId, Market, Site, as_json, errors, needs
 from serving.security import Role
 from serving.services import Services
@@ -56,15 +58,12 @@ async def poster(services: Site, video_id: ItemId) -> Response:
 async def product(services: Site, product_id: ItemId, market: Market = None) -> Response:
     """A product's attributes, and whether it can be had now."""
     stage = services.stage
-    live, row = _product(services, product_id)
-    products = live.snapshot.products
-    offer = _offer(stage.overlay, product_id, market)
-    price = products[C.PRICE][row] if C.PRICE in products.columns else None
+    live, row = _product(stage, product_id)
     answer = {
         "product_id": product_id,
         "available": bool(available_products(live.shelf, stage.overlay, market)[row]),
-        "price": price if offer.price is None else offer.price,
-        "attributes": _attributes(products, row),
+        "price": _price(live, stage.overlay, row, market),
+        "attributes": _attributes(live.snapshot.products, row),
     }
     return as_json(answer)
 
@@ -72,7 +71,7 @@ async def product(services: Site, product_id: ItemId, market: Market = None) -> 
 @router.get("/products/{product_id}/photo", response_class=FileResponse, responses=errors(404, 416) | FILE)
 async def photo(services: Site, product_id: ItemId) -> Response:
     """A product's first photo."""
-    live, row = _product(services, product_id)
+    live, row = _product(services.stage, product_id)
     products = live.snapshot.products
     photos = products[C.IMAGE_URIS][row] if C.IMAGE_URIS in products.columns else None
     if photos is None or not len(photos) or photos[0] is None:
@@ -90,8 +89,7 @@ def _video(services: Services, video_id: str) -> tuple[Live, int]:
     return live, row
 
 
-def _product(services: Services, product_id: str) -> tuple[Live, int]:
-    stage = services.stage
+def _product(stage: Stage, product_id: str) -> tuple[Live, int]:
     live = require_live(stage)
     row = live.snapshot.product_ids.row(product_id)
     if row is None or product_id in stage.overlay.blocks.get("product", ()):
@@ -99,20 +97,36 @@ def _product(services: Services, product_id: str) -> tuple[Live, int]:
     return live, row
 
 
-def _offer(overlay: Overlay, product_id: str, market: str | None) -> Offer:
-    """What was said last of the price: of the market, or else of all."""
-    said = [overlay.offers.get((product_id, scope)) for scope in (market or "", "")]
-    return next((offer for offer in said if offer and offer.price is not None), Offer())
+def _price(live: Live, overlay: Overlay, row: int, market: str | None) -> float | None:
+    """The overlay's price in the market, then in all markets, then that of the table's offer, then its `price`."""
+    product = live.snapshot.products.row(row, named=True)
+    told = [overlay.offers.get((product[C.PRODUCT_ID], scope)) for scope in (market or "", "")]
+    offers = [offer for offer in product.get(C.OFFERS) or () if offer and offer.get(C.MARKET) == market]
+    prices = [offer.price for offer in told if offer] + [offer.get(C.PRICE) for offer in offers]
+    return next((price for price in prices if price is not None), product.get(C.PRICE))
+
+
+class _Ranged(FileResponse):
+    """A file, or the part of it that a Range asks for; what is wrong with a Range is told as every other error."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def checked(message: Message) -> None:
+            if message.get("status") in (400, 416):
+                ranges = Headers(raw=message["headers"]).get("content-range")
+                headers = {"Content-Range": ranges} if ranges else {}
+                raise ApiError(message["status"], "bad_range", "The file has no such range.", "", headers)
+            await send(message)
+
+        await super().__call__(scope, receive, checked)
 
 
 def _file(services: Services, uri: str) -> Response:
     found = find_media(uri, services.settings.media, tuple(services.config["media.allowed"]))
     if isinstance(found, Elsewhere):
         return RedirectResponse(found.url)
-    return FileResponse(found.path, media_type=found.media_type, headers=KEPT)
+    return _Ranged(found.path, media_type=found.media_type, headers=KEPT)
 
 
 def _attributes(frame: pl.DataFrame, row: int) -> dict[str, Any]:
     columns = [name for name in frame.columns if name not in HIDDEN_COLUMNS]
-    values = frame.select(columns).row(row, named=True)
-    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in values.items()}
+    return frame.select(columns).row(row, named=True)
