@@ -115,7 +115,8 @@ def make_page(site: Site, request: FeedRequest) -> Page:
     if not (feed.videos or again) and len(seen):
         again = True
         feed = answer.rank(k, answer.asker(served))
-    behind = advance(cursor, [video.video_id for video in feed.videos], again=again or feed.returned < k)
+    none_left = k > 0 and feed.eligible <= feed.returned  # a list may be short of k by its rules alone
+    behind = advance(cursor, [video.video_id for video in feed.videos], again=again or none_left)
     page = Page(
         cursor.feed_id, request_id, feed, chosen, asker, market, 1 + len(cursor.served), degraded, again,
         behind.again or k < request.k, sign(behind, site.secret),
