@@ -8,18 +8,26 @@ if TYPE_CHECKING:
     from retrieval.feed import Feed, RankedVideo, Reason, Results
     from retrieval.snapshot import HistoryEvent, Snapshot, open_snapshot
     from retrieval.systems import SystemConfig, SystemKind
+    from serving.client import ApiCallError, AsyncClient, Client, Interaction, Retries, Watch, with_event_ids
 
 __all__ = [
+    "ApiCallError",
+    "AsyncClient",
+    "Client",
     "Feed",
     "HistoryEvent",
+    "Interaction",
     "RankedVideo",
     "Reason",
     "Results",
+    "Retries",
     "Snapshot",
     "SystemConfig",
     "SystemKind",
     "UserFacingError",
+    "Watch",
     "open_snapshot",
+    "with_event_ids",
 ]
 
 _HOMES = {
@@ -27,6 +35,7 @@ _HOMES = {
     "retrieval.feed": ("Feed", "RankedVideo", "Reason", "Results"),
     "retrieval.snapshot": ("HistoryEvent", "Snapshot", "open_snapshot"),
     "retrieval.systems": ("SystemConfig", "SystemKind"),
+    "serving.client": ("ApiCallError", "AsyncClient", "Client", "Interaction", "Retries", "Watch", "with_event_ids"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from retrieval.event_kinds import EVENTS as EVENTS
+
 
 class Columns:
     """Every column name of ours, once."""
@@ -62,7 +64,6 @@ class Columns:
 
 
 C = Columns
-EVENTS = ("shown", "view", "click", "wishlist", "add_to_cart", "purchase", "return", "unwish")
 
 
 @dataclass(frozen=True)

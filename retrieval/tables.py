@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from retrieval.errors import TableError
+from retrieval.event_kinds import EVENTS as EVENTS
 from retrieval.schemas import IMPRESSIONS as IMPRESSIONS
 from retrieval.schemas import INTERACTIONS as INTERACTIONS
 from retrieval.schemas import PRODUCTS as PRODUCTS
