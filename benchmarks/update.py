@@ -79,7 +79,7 @@ def measure(quick: bool) -> list[Figure]:
     size = QUICK if quick else FULL
     with tempfile.TemporaryDirectory() as folder:
         shop = Shop(Path(folder))
-        _make(shop, size)
+        make_shop(shop, size)
         added = _update_figures(shop, size)
         rollback_snapshot(shop.snapshot)
         return [*added, _slowdown(shop, size)]
@@ -149,7 +149,8 @@ def _searches(segmented: VectorIndex, flat: VectorIndex, query: NDArray[np.float
     return ours, theirs
 
 
-def _make(shop: Shop, size: Size) -> None:
+def make_shop(shop: Shop, size: Size) -> None:
+    """Write tables and stores of random unit vectors, and publish them."""
     videos, products = _ids("v", size.videos), _ids("p", size.products)
     _write_tables(shop, videos, products)
     _append(shop.root / "videos", videos, 1, 100, seed=0)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from retrieval.index.protocol import Half, Neighbours
 from retrieval.log import Events
-from retrieval.systems import event_weights
 from retrieval.towers.user import product_shares
 from retrieval.towers.video import best_moments
 
@@ -96,12 +95,11 @@ def ranked(
 
 
 def reasons_of(
-    events: Events, half_life_s: float, product_vectors: Half, videos: Half, product_ids: Sequence[str]
+    events: Events, weights: NDArray[np.float64], product_vectors: Half, videos: Half, product_ids: Sequence[str]
 ) -> list[tuple[Reason, ...]]:
     """The products that gave each video `(n_videos, dim)` most of its score: shares of repeated products are added."""
     if not len(events.product_rows):
         return [()] * len(videos)
-    weights = event_weights(events, half_life_s)
     shares = product_shares(product_vectors[events.product_rows], weights, videos)
     products, owner = np.unique(events.product_rows, return_inverse=True)
     per_product = shares @ (owner[:, None] == np.arange(len(products)))

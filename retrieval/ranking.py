@@ -34,12 +34,14 @@ class Videos(Protocol):
 class Lists:
     """What each user is shown. *propensities* `(n_users, k)` are P(this video at this place | the system).
 
-    *vectors* `(n_users, dim)` are the users' own, where the system has such.
+    *vectors* `(n_users, dim)` are the users' own, where the system has such, and *weights* `(n_events,)` those of their
+    events in them.
     """
 
     neighbours: Neighbours
     propensities: NDArray[np.float64]
     vectors: NDArray[np.float32] | None
+    weights: NDArray[np.float64] | None
 
 
 def rank_lists(
@@ -58,7 +60,8 @@ def rank_lists(
     """
     if not config.rules.active and (uniforms is None or not config.exploration.active):
         answer = system.rank(audience, k, eligible)
-        return Lists(answer.neighbours, _propensities(config, answer.neighbours, audience, eligible), answer.vectors)
+        propensities = _propensities(config, answer.neighbours, audience, eligible)
+        return Lists(answer.neighbours, propensities, answer.vectors, answer.weights)
     return _arranged_lists(videos, system, audience, k, config, eligible, uniforms)
 
 
@@ -67,7 +70,7 @@ def _propensities(config: SystemConfig, found: Neighbours, audience: Audience, e
     propensities = np.ones(found.rows.shape)
     if config.kind is SystemKind.RANDOM:
         seen = [int(eligible[np.unique(audience.seen[user])].sum()) for user in range(len(audience))]
-        propensities /= np.maximum(1, int(eligible.sum()) - np.array(seen, np.int64))[:, None]
+        propensities /= np.maximum(1, int(np.count_nonzero(eligible)) - np.array(seen, np.int64))[:, None]
     return propensities
 
 
@@ -84,9 +87,9 @@ def _arranged_lists(
 
     What explores is drawn from the same pool, which is therefore a little larger where the rules' own is very small.
     """
-    n_eligible, pool = int(eligible.sum()), max(config.rules.depth(k), k + config.exploration.pool)
+    n_eligible, pool = int(np.count_nonzero(eligible)), max(config.rules.depth(k), k + config.exploration.pool)
     answer = system.rank(audience, min(pool, len(eligible)), eligible)
-    lists = Lists(*_padded(len(audience), k), answer.vectors)
+    lists = Lists(*_padded(len(audience), k), answer.vectors, answer.weights)
     for user in range(len(audience)):
         found, size = Neighbours(answer.neighbours.rows[user], answer.neighbours.scores[user]), pool
         arranged = _arrange_one(videos, found, k, config, audience.at_us)

@@ -280,15 +280,16 @@ class Snapshot:
         if lists.vectors is not None:
             space = self.space
             moments = moments_of(lists.vectors[user], space.frame_vectors[rows], space.frame_times_s[rows])
-            if explain:
+            if explain and lists.weights is not None:
+                weights = lists.weights[audience.events.offsets[user] : audience.events.offsets[user + 1]]
                 reasons = reasons_of(
-                    events, config.half_life_s, space.product_vectors, space.video_vectors[rows], self.product_ids.ids
+                    events, weights, space.product_vectors, space.video_vectors[rows], self.product_ids.ids
                 )
         return Feed(
             audience.user_ids[user],
             ranked(lists.neighbours, user, self.video_ids.ids, moments, reasons, lists.propensities[user]),
             returned=len(rows),
-            eligible=int(eligible.sum() - eligible[np.unique(audience.seen[user])].sum()),
+            eligible=int(np.count_nonzero(eligible) - np.count_nonzero(eligible[np.unique(audience.seen[user])])),
             exact=lists.vectors is None or self.space.index.exact,  # who has no vectors compares everything
             system=name or config.kind.value,
             system_hash=config.hash,

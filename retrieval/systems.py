@@ -84,10 +84,14 @@ class Audience:
 
 @dataclass(frozen=True)
 class Answer:
-    """The best unseen videos of each user. *vectors* are the users' own, where the system has such."""
+    """The best unseen videos of each user.
+
+    *vectors* are the users' own, where the system has such, and *weights* those of their events in them.
+    """
 
     neighbours: Neighbours
     vectors: NDArray[np.float32] | None = None
+    weights: NDArray[np.float64] | None = None
 
 
 class System(Protocol):
@@ -156,13 +160,18 @@ class MultimodalSystem:
 
     def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
         """The nearest unseen videos of each user's vector."""
-        vectors = self.vectors(audience)
+        weights = event_weights(audience.events, self.half_life_s)
+        vectors = self.vectors(audience, weights)
         depth = min(self.index.n_items, k + int(audience.seen.lengths.max(initial=0)))
         found = self.index.search(vectors, max(1, depth), eligible)
-        return Answer(drop_seen(found, audience.seen, k, len(eligible)), vectors)
+        return Answer(drop_seen(found, audience.seen, k, len(eligible)), vectors, weights)
 
-    def vectors(self, audience: Audience) -> NDArray[np.float32]:
-        """The users' vectors `(n_users, dim)`: the tower's, or the market's or overall global vector."""
+    def vectors(self, audience: Audience, weights: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The users' vectors `(n_users, dim)`: the tower's, or the market's or overall global vector.
+
+        Args:
+            weights: `(n_events,)`, those of `event_weights`.
+        """
         lengths = audience.events.lengths
         known = np.flatnonzero(lengths > 0)
         market_rows = {market: row + 1 for row, market in enumerate(self.markets)}
@@ -171,7 +180,7 @@ class MultimodalSystem:
         if len(known):
             offsets = np.append(audience.events.offsets[known], audience.events.offsets[-1])
             products = self.product_vectors[audience.events.product_rows]
-            vectors[known] = user_vectors(products, event_weights(audience.events, self.half_life_s), offsets)
+            vectors[known] = user_vectors(products, weights, offsets)
         return vectors
 
 
@@ -185,6 +194,8 @@ def event_weights(events: Events, half_life_s: float) -> NDArray[np.float64]:
 
 def drop_seen(found: Neighbours, seen: Ragged, k: int, n_videos: int) -> Neighbours:
     """The first *k* of each user's list that this user has not seen."""
+    if not len(seen.values) and found.rows.shape[1] <= k:
+        return found  # as it mostly is in serving, where it costs more than the search's own bookkeeping
     owners = np.arange(len(found.rows))
     seen_keys = np.repeat(owners, seen.lengths) * n_videos + seen.values
     again = np.isin(owners[:, None] * n_videos + found.rows, seen_keys) | (found.rows < 0)

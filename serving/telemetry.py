@@ -50,6 +50,8 @@ class Telemetry:
             "lookreel_store_up", "1 while the event store answers.", multiprocess_mode="livemin", registry=own
         )
 
+        self.store_stage, self.rank_stage = (self.stages.labels(stage) for stage in ("store", "rank"))
+
     def text(self) -> bytes:
         """All metrics of all workers, as Prometheus reads them."""
         if FOLDER not in os.environ:

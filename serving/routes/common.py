@@ -14,7 +14,7 @@ from serving.services import Services
 
 BEARER = HTTPBearer(auto_error=False, description="A key of the environment; none is needed where none is set.")
 ERRORS: Mapping[int, str] = {
-    400: "The body or the cursor cannot be read.",
+    400: "The body, the cursor or the range cannot be read.",
     401: "No key that we know was given.",
     403: "The key does not allow this.",
     404: "Nothing of that name is here.",
@@ -38,7 +38,7 @@ def errors(*more: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorAnswer, "description": ERRORS[status]} for status in statuses}
 
 
-def services_of(request: Request) -> Services:
+async def services_of(request: Request) -> Services:
     """The services that the app was made with."""
     services: Services = request.app.state.services
     return services
@@ -48,7 +48,7 @@ Site = Annotated[Services, Depends(services_of)]
 ItemId = Annotated[str, Path(min_length=1, max_length=200)]
 Market = Annotated[str | None, Query(min_length=1, max_length=50, description="Whose availability and taste count.")]
 Where = Annotated[
-    list[str], Query(default_factory=list, max_length=20, description="A filter such as markets:de or markets:de,fr.")
+    list[str] | None, Query(max_length=20, description="A filter such as markets:de or markets:de,fr; may be repeated.")
 ]
 
 
@@ -58,16 +58,29 @@ def needs(role: Role) -> Callable[..., Awaitable[None]]:
     async def check(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
     ) -> None:
-        services = services_of(request)
-        key = services.keys.require(credentials.credentials if credentials else None, role)
-        services.rate.take(key)
+        authorize(request.app.state.services, credentials.credentials if credentials else None, role)
 
     return check
 
 
+def authorize(services: Services, key: str | None, role: Role) -> None:
+    """Let through who has a key of *role*, as often as that key may ask.
+
+    Raises:
+        ApiError: 401, 403 or 429.
+    """
+    services.rate.take(services.keys.require(key, role))
+
+
+def bearer_of(request: Request) -> str | None:
+    """The key in a request's head, as `BEARER` reads it."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key if scheme.lower() == "bearer" else None
+
+
 def as_json(value: Any) -> Response:
-    """An answer that is written already: no model is made of it on the way."""
-    return Response(orjson.dumps(value), media_type="application/json")
+    """An answer that is written already: no model is made of it. What JSON does not know, such as a span, is a text."""
+    return Response(orjson.dumps(value, str), media_type="application/json")
 
 
 def require_k(services: Services, k: int) -> int:

@@ -1,69 +1,104 @@
 """Feeds: of a user whose events we know, or of a history that comes with the request."""
 
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import ValidationError
 
 from retrieval.asking import Touch
 from retrieval.config import parse_half_life
-from serving.answers import FeedAnswer, FeedBody
+from serving.answers import FeedAnswer, FeedBody, FeedQuery, FeedWishes
 from serving.errors import not_allowed
 from serving.feeds import FeedRequest, make_page, page_json, parse_filters
-from serving.incoming import parse_time
-from serving.routes.common import ItemId, Market, Site, Where, as_json, errors, needs, require_k
+from serving.incoming import is_id, parse_time
+from serving.routes.common import ItemId, Site, as_json, authorize, bearer_of, errors, needs, require_k
 from serving.security import Role
 from serving.services import Services
 
 router = APIRouter(tags=["feeds"], dependencies=[Depends(needs(Role.READ))], responses=errors())
-Share = Annotated[float | None, Query(ge=0, le=1)]
-Excluded = Annotated[list[str], Query(default_factory=list, max_length=500, description="Videos to leave out.")]
-Cap = Annotated[int | None, Query(ge=0, le=1000)]
+LISTS = frozenset(("where", "exclude"))
 
 
-@router.get("/users/{user_id}/feed", response_model=FeedAnswer)
-async def user_feed(
-    services: Site,
-    user_id: ItemId,
-    where: Where,
-    exclude: Excluded,
-    k: Annotated[int, Query(ge=1)] = 10,
-    system: Annotated[str | None, Query(max_length=100)] = None,
-    market: Market = None,
-    half_life: Annotated[str | None, Query(max_length=20, description="Such as 3d or 12h.")] = None,
-    diversity: Share = None,
-    freshness: Annotated[float | None, Query(ge=0, le=10)] = None,
-    cap_creator: Cap = None,
-    cap_brand: Cap = None,
-    collapse: Share = None,
-    explain: bool = True,
-    cursor: Annotated[str | None, Query(max_length=20_000)] = None,
-) -> Response:
+class FeedRoute(APIRoute):
+    """The route of `user_feed`, with less machinery in between.
+
+    FastAPI's own took a third of the time of a feed beside its search: it looks at every parameter by itself. Here the
+    same model that documents them reads them at once.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+
+        async def handle(request: Request) -> Response:
+            services: Services = request.app.state.services
+            authorize(services, bearer_of(request), Role.READ)
+            user_id = request.path_params["user_id"]
+            if not is_id(user_id):
+                raise not_allowed("user_id is no text of 1 to 200 characters.")
+            return await user_feed(services, user_id, _read_query(request.scope["query_string"]))
+
+        return handle
+
+
+def add_feed_route(app: FastAPI) -> None:
+    """Add the route of a user's feed: first and directly, so that no other is tried before it."""
+    app.router.add_api_route(
+        "/v1/users/{user_id}/feed",
+        user_feed,
+        methods=["GET"],
+        response_model=FeedAnswer,
+        responses=errors(),
+        tags=["feeds"],
+        dependencies=[Depends(needs(Role.READ))],
+        route_class_override=FeedRoute,
+    )
+
+
+async def user_feed(services: Site, user_id: ItemId, wishes: Annotated[FeedQuery, Query()]) -> Response:
     """The next videos for a user, each with the products that brought it there.
 
     Without a cursor a new feed begins; with one, it goes on without repeats, also when the snapshot has changed.
     """
-    choices = _choices(half_life, diversity, freshness, cap_creator, cap_brand, collapse)
-    request = FeedRequest(
-        require_k(services, k), user_id, None, system, parse_filters(services.require_ready(), where), market,
-        tuple(exclude), choices, cursor, explain,
-    )  # fmt: skip
-    return await _page(services, request)
+    return await _page(services, _request(services, wishes, user_id, None))
 
 
 @router.post("/feed", response_model=FeedAnswer)
 async def history_feed(services: Site, body: FeedBody) -> Response:
     """The next videos for a history of product events, without a user id; nothing of it is remembered."""
-    limits = services.settings
-    if len(body.history) > limits.max_history or len(body.exclude) > limits.max_history or len(body.where) > 20:
-        raise not_allowed(f"history, exclude or where is longer than {limits.max_history}, {limits.max_history} or 20.")
-    choices = _choices(body.half_life, body.diversity, body.freshness, body.cap_creator, body.cap_brand, body.collapse)
-    request = FeedRequest(
-        require_k(services, body.k), "", _touches(body), body.system,
-        parse_filters(services.require_ready(), body.where), body.market, tuple(body.exclude), choices, body.cursor,
-        body.explain,
+    most = services.settings.max_history
+    if len(body.history) > most:
+        raise not_allowed(f"The history has {len(body.history)} events, more than {most}.")
+    return await _page(services, _request(services, body, "", _touches(body)))
+
+
+def _read_query(query: bytes) -> FeedQuery:
+    """The wishes in a URL; of what is named twice the last holds, but for lists."""
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in LISTS:
+            values.setdefault(name, []).append(value)
+        else:
+            values[name] = value
+    try:
+        return FeedQuery.model_validate(values)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        raise RequestValidationError([{**fault, "loc": ("query", *fault["loc"])} for fault in faults]) from None
+
+
+def _request(services: Services, wishes: FeedWishes, user_id: str, history: tuple[Touch, ...] | None) -> FeedRequest:
+    k = require_k(services, wishes.k)
+    where = parse_filters(services.require_ready(), wishes.where)
+    return FeedRequest(
+        k, user_id, history, wishes.system, where, wishes.market, tuple(wishes.exclude), _choices(wishes),
+        wishes.cursor, wishes.explain,
     )  # fmt: skip
-    return await _page(services, request)
 
 
 async def _page(services: Services, request: FeedRequest) -> Response:
@@ -78,28 +113,28 @@ def _touches(body: FeedBody) -> tuple[Touch, ...]:
         raise not_allowed(f"A time of the history is {error}.") from None
 
 
-def _choices(
-    half_life: str | None,
-    diversity: float | None,
-    freshness: float | None,
-    cap_creator: int | None,
-    cap_brand: int | None,
-    collapse: float | None,
-) -> tuple[tuple[str, Any], ...]:
+CHOICES: Mapping[str, str] = {
+    "half_life": "half_life_s",
+    "diversity": "rules.diversity",
+    "freshness": "rules.freshness",
+    "cap_creator": "rules.cap_creator",
+    "cap_brand": "rules.cap_brand",
+    "collapse": "rules.collapse",
+}
+
+
+def _choices(wishes: FeedWishes) -> tuple[tuple[str, Any], ...]:
     """What the request changes of its system."""
-    given = {
-        "half_life_s": _half_life(half_life),
-        "rules.diversity": diversity,
-        "rules.freshness": freshness,
-        "rules.cap_creator": cap_creator,
-        "rules.cap_brand": cap_brand,
-        "rules.collapse": collapse,
-    }
-    return tuple((name, value) for name, value in given.items() if value is not None)
+    given = ((target, getattr(wishes, name)) for name, target in CHOICES.items())
+    return tuple(
+        (target, _half_life(value) if target == "half_life_s" else value)
+        for target, value in given
+        if value is not None
+    )
 
 
-def _half_life(text: str | None) -> float | None:
+def _half_life(text: str) -> float:
     try:
-        return None if text is None else parse_half_life(text)
+        return parse_half_life(text)
     except ValueError as error:
-        raise not_allowed(f"half_life is {text[:20]!r}, not {error}." if text else "half_life is empty.") from None
+        raise not_allowed(f"half_life is {text[:20]!r}, not {error}.") from None

@@ -33,8 +33,8 @@ PICTURE = {
 @router.post("/search", response_model=SearchAnswer, responses=errors(501))
 async def search_text(services: Site, body: SearchBody) -> Response:
     """The videos nearest to a text, each with its best moment."""
-    if len(body.text) > services.settings.max_text or len(body.where) > 20:
-        raise not_allowed(f"text or where is longer than {services.settings.max_text} or 20.")
+    if len(body.text) > services.settings.max_text:
+        raise not_allowed(f"text is longer than {services.settings.max_text} characters.")
     if not body.text.strip():
         raise not_allowed("There is nothing to search for.", 'Name what you look for, such as "a red dress".')
     k, where = require_k(services, body.k), parse_filters(services.require_ready(), body.where)
@@ -42,18 +42,20 @@ async def search_text(services: Site, body: SearchBody) -> Response:
 
 
 @router.post("/search/image", response_model=SearchAnswer, responses=errors(501), openapi_extra=PICTURE)
-async def search_image(services: Site, request: Request, where: Where, k: K = 10, market: Market = None) -> Response:
+async def search_image(
+    services: Site, request: Request, k: K = 10, where: Where = None, market: Market = None
+) -> Response:
     """The videos nearest to a picture, which is the body: JPEG, PNG or WebP."""
     kind = require_image(request.headers.get("content-type", ""))
     picture, asked = await request.body(), require_k(services, k)
-    filters = parse_filters(services.require_ready(), where)
+    filters = parse_filters(services.require_ready(), where or ())
     return await _encoded(services, partial(_by_picture, services, picture, kind, asked, filters, market))
 
 
 @router.get("/videos/{video_id}/similar", response_model=SearchAnswer, responses=errors(404))
-async def similar(services: Site, video_id: ItemId, where: Where, k: K = 10, market: Market = None) -> Response:
+async def similar(services: Site, video_id: ItemId, k: K = 10, where: Where = None, market: Market = None) -> Response:
     """The videos nearest to a video, without itself."""
-    filters = parse_filters(services.require_ready(), where)
+    filters = parse_filters(services.require_ready(), where or ())
     return as_json(
         await services.ranking.run(partial(_near, services, video_id, require_k(services, k), filters, market))
     )

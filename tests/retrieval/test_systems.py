@@ -36,7 +36,7 @@ def multimodal():
 
 
 def test_multimodal_decays_history_and_falls_back_on_the_market():
-    vectors = multimodal().vectors(audience())
+    vectors = multimodal().rank(audience(), 1, EVERYTHING).vectors
 
     # Ann: weights ½ and 1 of the two axes; Bob has no history, and his market is row 1 of the fallbacks.
     np.testing.assert_allclose(vectors, [[1 / 3, 2 / 3], [-1.0, 0.0]], rtol=1e-6)
