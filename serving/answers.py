@@ -11,8 +11,9 @@ from retrieval.event_kinds import EVENTS
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 Name = Annotated[str, Field(max_length=100)]
-Market = Annotated[str, Field(min_length=1, max_length=50)]
-Written = Annotated[str, Field(max_length=2000)]  # a filter
+Market = Annotated[str, Field(min_length=1, max_length=50, description="Whose availability and taste count.")]
+Written = Annotated[str, Field(max_length=2000)]
+Filters = Annotated[list[Written], Field(max_length=20, description="Filters such as markets:de or markets:de,fr.")]
 Kind = Literal["video", "creator", "brand", "product"]
 
 
@@ -122,19 +123,14 @@ class HistoryItem(Strict):
     event: Literal[EVENTS] = "view"  # type: ignore[valid-type]
 
 
-Text = Annotated[str, Field(max_length=200)]
-Filters = Annotated[list[Text], Field(max_length=20, description="Filters such as markets:de or markets:de,fr.")]
-Market = Annotated[str | None, Field(min_length=1, max_length=50, description="Whose availability and taste count.")]
-
-
 class FeedWishes(Strict):
     """What may be asked of a feed; what is left out stays as the system has it."""
 
     k: int = Field(10, ge=1)
-    system: str | None = Field(None, max_length=100)
+    system: Name | None = None
     where: Filters = []
-    market: Market = None
-    exclude: list[Text] = Field([], max_length=500, description="Videos to leave out.")
+    market: Market | None = None
+    exclude: list[Id] = Field([], max_length=500, description="Videos to leave out.")
     half_life: str | None = Field(None, max_length=20, description="Such as 3d or 12h.")
     diversity: float | None = Field(None, ge=0, le=1)
     freshness: float | None = Field(None, ge=0, le=10)
@@ -160,7 +156,7 @@ class SearchBody(Strict):
 
     text: str = Field(min_length=1)
     k: int = Field(10, ge=1)
-    where: list[Written] = []
+    where: Filters = []
     market: Market | None = None
 
 
