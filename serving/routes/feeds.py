@@ -22,6 +22,7 @@ from serving.services import Services
 
 router = APIRouter(tags=["feeds"], dependencies=[Depends(needs(Role.READ))], responses=errors())
 LISTS = frozenset(("where", "exclude"))
+MAX_FIELDS = 1000
 
 
 class FeedRoute(APIRoute):
@@ -78,7 +79,10 @@ async def history_feed(services: Site, body: FeedBody) -> Response:
 
 def _read_query(query: bytes) -> FeedQuery:
     """The wishes in a URL; of what is named twice the last holds, but for lists."""
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=1000)
+    try:
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise not_allowed(f"The query has more than {MAX_FIELDS} fields.") from None
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in LISTS:
