@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,6 +12,9 @@ from retrieval.ids import IdMap
 from retrieval.log import Events
 from retrieval.ragged import Ints, Ragged
 from retrieval.systems import Audience, SystemConfig
+
+# Getters run outside of Python's own loop, where fifty events are a good part of a feed's time.
+PRODUCT_ID, EVENT, OCCURRED_US = attrgetter("product_id"), attrgetter("event"), attrgetter("occurred_us")
 
 
 class Touch(NamedTuple):
@@ -68,8 +72,8 @@ def ask(
     Raises:
         ValueError: an event has no such kind.
     """
-    rows = catalogue.product_ids.rows(touch.product_id for touch in history)
-    times_us = np.fromiter((touch.occurred_us for touch in history), np.int64, len(history))
+    rows = catalogue.product_ids.rows(map(PRODUCT_ID, history))
+    times_us = np.array(list(map(OCCURRED_US, history)), np.int64)
     weights = _weights(history, config)
     past = times_us < at_us
     used = np.flatnonzero((rows >= 0) & past & (weights > 0))
@@ -83,6 +87,6 @@ def ask(
 def _weights(history: Sequence[Touched], config: SystemConfig) -> NDArray[np.float64]:
     weight_of = config.event_weights
     try:
-        return np.fromiter((weight_of[touch.event] for touch in history), np.float64, len(history))
+        return np.array(list(map(weight_of.__getitem__, map(EVENT, history))), np.float64)
     except KeyError as error:
         raise ValueError(f"{error.args[0]} is none of the events {', '.join(weight_of)}") from None

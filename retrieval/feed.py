@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.index.protocol import Half, Neighbours
-from retrieval.log import Events
+from retrieval.ragged import Ints
+from retrieval.systems import Touched
 from retrieval.towers.user import product_shares
 from retrieval.towers.video import best_moments
 
@@ -80,34 +82,37 @@ def ranked(
     propensities: NDArray[np.float64] | None = None,
 ) -> tuple[RankedVideo, ...]:
     """The list of one query; *moments*, *reasons* and *propensities* stand in the order of its rows."""
-    rows, scores = neighbours.rows[query], neighbours.scores[query]
+    rows = [row for row in neighbours.rows[query].tolist() if row >= 0]
     return tuple(
-        RankedVideo(
-            video_ids[row],
-            place + 1,
-            float(scores[place]),
-            reasons[place] if reasons else (),
-            None if moments is None or np.isnan(moments[place]) else round(float(moments[place]), 3),
-            1.0 if propensities is None else float(propensities[place]),
+        map(
+            RankedVideo,
+            map(video_ids.__getitem__, rows),
+            count(1),
+            neighbours.scores[query].tolist(),
+            reasons or repeat(()),
+            repeat(None) if moments is None else _known_moments(moments),
+            repeat(1.0) if propensities is None else propensities.tolist(),
         )
-        for place, row in enumerate(rows[rows >= 0])
     )
 
 
+def _known_moments(moments: NDArray[np.float64]) -> list[float | None]:
+    return [None if moment != moment else round(moment, 3) for moment in moments.tolist()]  # NaN alone differs
+
+
 def reasons_of(
-    events: Events, weights: NDArray[np.float64], product_vectors: Half, videos: Half, product_ids: Sequence[str]
+    product_rows: Ints, touched: Touched, videos: Half, product_ids: Sequence[str]
 ) -> list[tuple[Reason, ...]]:
     """The products that gave each video `(n_videos, dim)` most of its score: shares of repeated products are added."""
-    if not len(events.product_rows):
+    if not len(product_rows):
         return [()] * len(videos)
-    shares = product_shares(product_vectors[events.product_rows], weights, videos)
-    products, owner = np.unique(events.product_rows, return_inverse=True)
+    shares = product_shares(touched.vectors, touched.weights, videos)
+    products, owner = np.unique(product_rows, return_inverse=True)
     per_product = shares @ (owner[:, None] == np.arange(len(products)))
     top = np.argsort(-per_product, axis=1, kind="stable")[:, :N_REASONS]
-    return [
-        tuple(Reason(product_ids[products[column]], float(per_product[video, column])) for column in columns)
-        for video, columns in enumerate(top)
-    ]
+    named = [[product_ids[row] for row in rows] for rows in products[top].tolist()]
+    amounts = np.take_along_axis(per_product, top, 1).tolist()
+    return [tuple(map(Reason, *one)) for one in zip(named, amounts, strict=True)]
 
 
 def moments_of(

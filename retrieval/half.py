@@ -19,9 +19,14 @@ def decoded(vectors: Half) -> NDArray[np.float32]:
     bits = vectors.view(np.int16).astype(np.int32)
     bits <<= 13  # fraction and exponent to where float32 has them; the sign was carried to the top by the cast
     bits &= np.int32(-0x70000001)  # and is left there alone, above an exponent of five bits
-    floats = bits.view(np.float32)
-    floats *= np.float32(2.0**112)  # exponents are counted from −15 in fp16, from −127 in float32
-    return floats
+    decoded = bits.view(np.float32)
+    decoded *= np.float32(2.0**112)  # exponents are counted from −15 in fp16, from −127 in float32
+    return decoded
+
+
+def floats(vectors: NDArray[Any]) -> NDArray[Any]:
+    """*vectors* as they are, fp16 ones as float32: to multiply with."""
+    return decoded(vectors) if vectors.dtype == np.float16 else vectors
 
 
 def wide(vectors: NDArray[Any]) -> NDArray[np.float64]:
@@ -30,4 +35,4 @@ def wide(vectors: NDArray[Any]) -> NDArray[np.float64]:
     >>> wide(np.array([0.5, -65504.0], np.float16)).tolist()
     [0.5, -65504.0]
     """
-    return np.asarray(decoded(vectors) if vectors.dtype == np.float16 else vectors, np.float64)
+    return np.asarray(floats(vectors), np.float64)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,4 +36,4 @@ class IdMap:
 
     def rows(self, item_ids: Iterable[str]) -> NDArray[np.int64]:
         """Rows of *item_ids*, −1 for the unknown ones."""
-        return np.fromiter((self._row_of.get(item_id, -1) for item_id in item_ids), dtype=np.int64)
+        return np.array(list(map(self._row_of.get, item_ids, repeat(-1))), np.int64)

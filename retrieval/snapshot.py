@@ -280,11 +280,9 @@ class Snapshot:
         if lists.vectors is not None:
             space = self.space
             moments = moments_of(lists.vectors[user], space.frame_vectors[rows], space.frame_times_s[rows])
-            if explain and lists.weights is not None:
-                weights = lists.weights[audience.events.offsets[user] : audience.events.offsets[user + 1]]
-                reasons = reasons_of(
-                    events, weights, space.product_vectors, space.video_vectors[rows], self.product_ids.ids
-                )
+            if explain and lists.touched is not None:
+                own = lists.touched.of(slice(*audience.events.offsets[user : user + 2]))
+                reasons = reasons_of(events.product_rows, own, space.video_vectors[rows], self.product_ids.ids)
         return Feed(
             audience.user_ids[user],
             ranked(lists.neighbours, user, self.video_ids.ids, moments, reasons, lists.propensities[user]),

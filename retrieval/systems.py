@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.exploration import Exploration
+from retrieval.half import floats
 from retrieval.index.protocol import Mask, Neighbours, VectorIndex, take_best
 from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, Statistics, full_weights
 from retrieval.ragged import Ints, Ragged
@@ -86,12 +87,24 @@ class Audience:
 class Answer:
     """The best unseen videos of each user.
 
-    *vectors* are the users' own, where the system has such, and *weights* those of their events in them.
+    *vectors* are the users' own, where the system has such, *touched* what they are made of.
     """
 
     neighbours: Neighbours
     vectors: NDArray[np.float32] | None = None
-    weights: NDArray[np.float64] | None = None
+    touched: "Touched | None" = None
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The products of the audience's events: their *vectors* `(n_events, dim)` and *weights* `(n_events,)`."""
+
+    vectors: NDArray[np.floating]
+    weights: NDArray[np.float64]
+
+    def of(self, events: slice) -> "Touched":
+        """Those of some of the events."""
+        return Touched(self.vectors[events], self.weights[events])
 
 
 class System(Protocol):
@@ -160,18 +173,15 @@ class MultimodalSystem:
 
     def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
         """The nearest unseen videos of each user's vector."""
-        weights = event_weights(audience.events, self.half_life_s)
-        vectors = self.vectors(audience, weights)
+        products = floats(self.product_vectors[audience.events.product_rows])
+        touched = Touched(products, event_weights(audience.events, self.half_life_s))
+        vectors = self.vectors(audience, touched)
         depth = min(self.index.n_items, k + int(audience.seen.lengths.max(initial=0)))
         found = self.index.search(vectors, max(1, depth), eligible)
-        return Answer(drop_seen(found, audience.seen, k, len(eligible)), vectors, weights)
+        return Answer(drop_seen(found, audience.seen, k, len(eligible)), vectors, touched)
 
-    def vectors(self, audience: Audience, weights: NDArray[np.float64]) -> NDArray[np.float32]:
-        """The users' vectors `(n_users, dim)`: the tower's, or the market's or overall global vector.
-
-        Args:
-            weights: `(n_events,)`, those of `event_weights`.
-        """
+    def vectors(self, audience: Audience, touched: Touched) -> NDArray[np.float32]:
+        """The users' vectors `(n_users, dim)`: the tower's, or the market's or overall global vector."""
         lengths = audience.events.lengths
         known = np.flatnonzero(lengths > 0)
         market_rows = {market: row + 1 for row, market in enumerate(self.markets)}
@@ -179,8 +189,7 @@ class MultimodalSystem:
         vectors = self.fallbacks[rows].astype(np.float32)
         if len(known):
             offsets = np.append(audience.events.offsets[known], audience.events.offsets[-1])
-            products = self.product_vectors[audience.events.product_rows]
-            vectors[known] = user_vectors(products, weights, offsets)
+            vectors[known] = user_vectors(touched.vectors, touched.weights, offsets)
         return vectors
 
 

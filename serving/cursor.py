@@ -11,7 +11,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,7 @@ def advance(cursor: Cursor, video_ids: Sequence[str], *, again: bool) -> Cursor:
 
 
 def _mac(body: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, b"cursor" + body, sha256)[:MAC_BYTES]
+    return hmac.digest(secret, b"cursor" + body, "sha256")[:MAC_BYTES]
 
 
 class KeyIndex:

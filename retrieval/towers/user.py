@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.half import wide
+from retrieval.half import floats, wide
 
 Floats = NDArray[np.floating]
 
@@ -66,6 +66,8 @@ def user_vectors(vectors: Floats, weights: Floats, offsets: NDArray[np.integer])
     totals = np.add.reduceat(np.asarray(weights, np.float64), offsets[:-1])
     if np.any(totals <= 0):
         raise ValueError("every user needs at least one event of a weight above 0")
+    if len(offsets) == 2:  # one user, as in serving: a product of vector and matrix, and no copy of the matrix
+        return np.asarray(np.asarray(weights, np.float64) @ wide(vectors) / totals)[None]
     weighted = wide(vectors) * np.asarray(weights, np.float64)[:, None]
     return np.asarray(np.add.reduceat(weighted, offsets[:-1], axis=0) / totals[:, None])
 
@@ -84,7 +86,7 @@ def product_shares(vectors: Floats, weights: Floats, videos: Floats) -> NDArray[
     >>> product_shares(np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([3.0, 1.0]), np.array([[2.0, 4.0]])).tolist()
     [[1.5, 1.0]]
     """
-    return wide(videos) @ wide(vectors).T * (weights / np.sum(weights))
+    return np.asarray(floats(videos) @ floats(vectors).T, np.float64) * (weights / np.sum(weights))
 
 
 def global_vector(vectors: Floats, popularity: Floats, n_popular: int = 1000) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.half import decoded
+from retrieval.half import floats
 
 
 def video_vector(frames: NDArray[np.floating], *, unit: bool = False) -> NDArray[np.float32]:
@@ -35,7 +35,6 @@ def best_moments(
     >>> best_moments(np.array([[1.0, 0.0]]), np.array([[[0.0, 1.0], [1.0, 0.0]]]), np.array([[0.5, 1.5]])).tolist()
     [1.5]
     """
-    frames = decoded(frames) if frames.dtype == np.float16 else np.asarray(frames, np.float32)
-    scores = np.einsum("vd,vmd->vm", np.asarray(users, np.float32), frames)
+    scores = np.matmul(floats(frames), np.asarray(users, np.float32)[:, :, None])[:, :, 0]
     best = np.where(np.isnan(times_s), -np.inf, scores).argmax(axis=1)
     return np.take_along_axis(np.asarray(times_s, np.float64), best[:, None], axis=1)[:, 0]
