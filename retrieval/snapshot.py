@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +84,8 @@ class Snapshot:
 
     @cached_property
     def _passing(self) -> Callable[[Where], Mask]:
-        return lru_cache(MASKS)(self._match)
+        # Not a method of this object: a cycle would keep it, and all of its files, after the last who used it let go.
+        return lru_cache(MASKS)(partial(_match, self.videos))
 
     @cached_property
     def _newest_us(self) -> int:
@@ -98,11 +99,6 @@ class Snapshot:
         """True `(n_videos,)` for the videos published by *at_us* that pass *where*; not to be written to."""
         passing = self._passing(where)
         return passing if at_us >= self._newest_us else passing & (self.published_us <= at_us)
-
-    def _match(self, where: Where) -> Mask:
-        passing = self.videos.select(matching(self.videos, where)).to_series().to_numpy().copy()
-        passing.flags.writeable = False  # it is kept, and given to many
-        return passing
 
     def system(self, config: SystemConfig, at_us: int, statistics: Statistics | None = None) -> System:
         """The system that *config* describes, as of *at_us*.
@@ -295,6 +291,13 @@ class Snapshot:
             known=len(events.product_rows) > 0,
             personal=lists.vectors is not None,
         )
+
+
+def _match(videos: pl.DataFrame, where: Where) -> Mask:
+    """True `(n_videos,)` for the videos that pass *where*."""
+    passing = videos.select(matching(videos, where)).to_series().to_numpy().copy()
+    passing.flags.writeable = False  # it is kept, and given to many
+    return passing
 
 
 def _codes(frame: pl.DataFrame, column: str) -> Ints:

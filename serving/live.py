@@ -23,11 +23,13 @@ class Live:
     snapshot: Snapshot
     opened_us: int
     hide_when: HideWhen = HideWhen.ALL
-    _masks: Callable[[Overlay, str | None], Mask | None] = field(init=False, repr=False, compare=False)
+    _masks: Callable[[Shelf, Overlay, str | None, HideWhen], Mask | None] = field(init=False, repr=False, compare=False)
     _blocked: Callable[[Overlay], Mask] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_masks", lru_cache(MASKS)(self._allowed))
+        # No cache holds this object: a cycle keeps a version that was replaced, with all of its files, until Python
+        # looks for cycles, which a process with many objects does seldom.
+        object.__setattr__(self, "_masks", lru_cache(MASKS)(allowed_videos))
         object.__setattr__(self, "_blocked", lru_cache(2)(partial(blocked_videos, self.snapshot.videos)))
 
     @cached_property
@@ -56,15 +58,12 @@ class Live:
     def allowed(self, overlay: Overlay, market: str | None) -> Mask | None:
         """False `(n_videos,)` for the videos that must not be shown in *market*; None where all may be."""
         known = market in self.markets or any(of == market for _, of in overlay.offers)
-        return self._masks(overlay, market if known else None)
+        return self._masks(self.shelf, overlay, market if known else None, self.hide_when)
 
     def is_blocked(self, overlay: Overlay, video_id: str) -> bool:
         """Whether a video, its creator or its brand is blocked: then nothing of it is shown, not even its file."""
         row = self.snapshot.video_ids.row(video_id)
         return row is not None and bool(self._blocked(overlay)[row])
-
-    def _allowed(self, overlay: Overlay, market: str | None) -> Mask | None:
-        return allowed_videos(self.shelf, overlay, market, self.hide_when)
 
     def prepare(self) -> "Live":
         """Work out everything that the first request would wait for."""

@@ -81,9 +81,12 @@ def parse_overlay(revision: int, entries: Sequence[OverlayEntry]) -> Overlay:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shelf:
-    """What the overlay must know of a snapshot: its tables, and the products `Ragged` of each video by row."""
+    """What the overlay must know of a snapshot: its tables, and the products `Ragged` of each video by row.
+
+    One is equal only to itself, as an `Overlay` is.
+    """
 
     videos: pl.DataFrame
     products: pl.DataFrame
