@@ -17,6 +17,7 @@ from serving.events.protocol import Event, ProductEvent, Watch
 NDJSON = "application/x-ndjson"
 MAX_ID = 200  # characters
 AHEAD_US = 300_000_000  # a client's clock may be so far before ours
+LATE_US = 7 * 86_400_000_000  # older watches may be compacted any time, and would be lost on the way
 FLAGS = (C.LIKED, C.COMMENTED, C.FOLLOWED, C.SHARED)
 OF_PRODUCT = frozenset((C.EVENT_ID, C.USER_ID, C.PRODUCT_ID, C.EVENT, C.OCCURRED_AT, C.QUERY, C.SESSION_ID, C.MARKET))
 OF_WATCH = frozenset((C.EVENT_ID, C.USER_ID, C.VIDEO_ID, C.FEED_ID, C.WATCH_TIME_S, C.OCCURRED_AT, *FLAGS))
@@ -91,7 +92,11 @@ def _read_event(row: Any, now_us: int) -> Event:
     if unknown := set(row) - (OF_PRODUCT if C.PRODUCT_ID in row else OF_WATCH):
         raise RefusedRowError(f"the row has the unknown field {min(unknown)[:50]!r}")
     user_id, occurred_us = _id(row, C.USER_ID), _time(row.get(C.OCCURRED_AT), now_us)
-    return (_product_event if C.PRODUCT_ID in row else _watch)(row, user_id, occurred_us)
+    if C.PRODUCT_ID in row:
+        return _product_event(row, user_id, occurred_us)
+    if occurred_us < now_us - LATE_US:
+        raise RefusedRowError("the watch lies more than 7 days back")
+    return _watch(row, user_id, occurred_us)
 
 
 def _product_event(row: Mapping[str, Any], user_id: str, occurred_us: int) -> ProductEvent:
