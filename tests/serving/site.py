@@ -9,6 +9,7 @@ import polars as pl
 from starlette.testclient import TestClient
 
 from indexing.publish import build_snapshot
+from indexing.update import update_snapshot
 from indexing.versions import rollback_snapshot
 from retrieval.schemas import Columns as C
 from serving.app import create_app
@@ -35,6 +36,20 @@ def build_site(root, videos=None, products=None, *, content=0, **columns):
     videos, products = videos or video_ids(), products or product_ids()
     HandStore("videos", root / "videos").write(dict.fromkeys(videos, content))
     HandStore("products", root / "products").write(dict.fromkeys(products, 0))
+    write_shop(root, videos, products, **columns)
+    build_snapshot(root / "videos", root / "products", root / "shop", root / "snapshot")
+    return root
+
+
+def update_site(root, videos, new=()):
+    """Publish a version of the snapshot in *root* that holds *videos*, of which the *new* ones have no vectors yet."""
+    HandStore("videos", root / "videos").write(dict.fromkeys(new, 0))
+    write_shop(root, videos, product_ids())
+    return update_snapshot(root / "snapshot", root / "videos", root / "products", root / "shop").version
+
+
+def write_shop(root, videos, products, **columns):
+    """The shop's tables; *columns* are added to the videos' table."""
     write_catalogue(root / "shop", videos, products)
     table = pl.read_parquet(root / "shop/videos.parquet").with_columns(
         pl.Series(C.CREATOR_ID, [f"c{row % 7}" for row in range(len(videos))]),
@@ -44,8 +59,6 @@ def build_site(root, videos=None, products=None, *, content=0, **columns):
         *(pl.Series(name, values) for name, values in columns.items()),
     )
     table.write_parquet(root / "shop/videos.parquet")
-    build_snapshot(root / "videos", root / "products", root / "shop", root / "snapshot")
-    return root
 
 
 @dataclass
