@@ -200,7 +200,7 @@ def block(kind: a.Kind, key: str, reason: str) -> Call[a.Block]:
 
 def unblock(kind: a.Kind, key: str) -> Call[a.BlocksAnswer]:
     """Lift a block. Not sent again where it may have been done: the second time there is no such block."""
-    path = _path("admin", "blocks", kind, key)
+    path = f"{_path('admin', 'blocks', kind)}/{_quote(key)}"  # the last part of this one may hold slashes
     return Call("DELETE", path, model_of(a.BlocksAnswer), repeat=Repeat.UNBEGUN)
 
 
@@ -221,18 +221,23 @@ def _posting(
 
 
 def _path(*parts: str) -> str:
-    return "/v1/" + "/".join(map(_quote, parts))
+    return "/v1/" + "/".join(map(_part, parts))
 
 
-def _quote(part: str) -> str:
-    """A part of a path. A slash is refused: servers take it for one though it is quoted, and `v1/media` for a route.
+def _part(text: str) -> str:
+    """A part of a path. A slash is refused: servers take it for one though it is quoted, and `v1/media` for a route."""
+    if not text or "/" in text:
+        raise ValueError(f"an id in an address is not empty and holds no slash, unlike {text!r}")
+    return _quote(text)
+
+
+def _quote(text: str) -> str:
+    """Quoted, dots too where there is nothing else: they would be taken for the folder above.
 
     >>> _quote("50 %"), _quote("..")
     ('50%20%25', '%2E%2E')
     """
-    if not part or "/" in part:
-        raise ValueError(f"an id in an address is not empty and holds no slash, unlike {part!r}")
-    return quote(part, safe="") if part.strip(".") else "%2E" * len(part)
+    return quote(text, safe="") if text.strip(".") else "%2E" * len(text)
 
 
 def _feed_fields(options: FeedOptions) -> dict[str, Any]:

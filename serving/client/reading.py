@@ -63,9 +63,6 @@ def require_success(response: httpx.Response) -> httpx.Response:
     """
     if response.is_success:
         return response
-    if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-        message = "The file ends before the range that was asked for."  # FileResponse tells it in its own form
-        raise ApiCallError(response.status_code, "bad_range", message, "Ask for an earlier one.")
     try:
         told = ErrorAnswer.model_validate_json(response.content).error
     except ValidationError:

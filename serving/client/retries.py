@@ -37,7 +37,8 @@ class Retries:
     longest_wait_s: float = 8.0
 
     def __post_init__(self) -> None:
-        if self.attempts < 1 or not min(self.total_s, self.first_wait_s, self.longest_wait_s) >= 0:
+        waits_s = (self.total_s, self.first_wait_s, self.longest_wait_s)
+        if self.attempts < 1 or not all(wait_s >= 0 for wait_s in waits_s):
             raise ValueError(f"attempts is at least 1 and seconds at least 0, unlike in {self}")
 
     def wait_s(self, repeat: Repeat, outcome: Outcome, tried: int, left_s: float, rng: Random) -> float | None:
