@@ -6,6 +6,7 @@ it says, so all decide alike; while the store is down each decides for itself.
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -52,7 +53,10 @@ class Examined:
 
 
 class Follower:
-    """Owns the *stage* of a worker, which it replaces whole; requests read it once each."""
+    """Owns the *stage* of a worker, which it replaces whole; requests read it once each.
+
+    One thread may `refresh` while another one follows: a large version takes seconds, in which blocks must be heard of.
+    """
 
     def __init__(
         self,
@@ -68,13 +72,22 @@ class Follower:
         self.problem = self._logged = ""
         self._choices, self._store, self._recorder, self._telemetry = choices, store, recorder, telemetry
         self._now_us, self._forget = now_us, forget
-        self._again_at = self._saved_at = 0.0
+        self._failed, self._again_at, self._saved_at = "", 0.0, 0.0
+        self._reading, self._changing = threading.Lock(), threading.Lock()
 
     def tick(self) -> None:
-        """Look once: for the store, the overlay and the pointer. What cannot be had now is tried again."""
+        """Look once for everything. What cannot be had now is tried again."""
+        self.refresh()
+        self.follow()
+
+    def refresh(self) -> None:
+        """Look whether the store answers, and for the overlay."""
         self._store.probe()
         self._telemetry.store_up.set(self._store.up)
         self._refresh_overlay()
+
+    def follow(self) -> None:
+        """Look for the pointer, and go where it points."""
         try:
             self._follow_pointer()
         except SnapshotError as error:
@@ -100,6 +113,10 @@ class Follower:
         return Examined(new, found, choices.bounds.broken_by(found))
 
     def _refresh_overlay(self) -> None:
+        with self._reading:  # else an overlay that was read first might be put last
+            self._read_overlay()
+
+    def _read_overlay(self) -> None:
         try:
             revision = self._store.overlay_revision()
             if revision == self.stage.overlay.revision:
@@ -114,9 +131,10 @@ class Follower:
 
     def _put_overlay(self, revision: int, entries: list[OverlayEntry]) -> None:
         overlay = parse_overlay(revision, entries)
-        if self.stage.live:
-            self.stage.live.allowed(overlay, None)  # worked out here, so that no request waits for it
-        self.stage = Stage(self.stage.live, overlay)
+        with self._changing:
+            if self.stage.live:
+                self.stage.live.allowed(overlay, None)  # worked out here, so that no request waits for it
+            self.stage = Stage(self.stage.live, overlay)
 
     def _follow_pointer(self) -> None:
         version = live_version(self._choices.snapshot)
@@ -124,13 +142,13 @@ class Follower:
         if stage.live and stage.live.snapshot.version == version:
             self.refused, self.problem, self._logged = None, "", ""
             return
-        if time.monotonic() < self._again_at or self._is_refused(version):
+        if (version == self._failed and time.monotonic() < self._again_at) or self._is_refused(version):
             return
-        self._again_at = time.monotonic() + RETRY_S  # unless this try ends well
+        self._failed, self._again_at = version, time.monotonic() + RETRY_S  # unless this try ends well
         if stage.live is None:
             version = self._first(version)
         examined = self.examine(version)
-        self._again_at = 0.0
+        self._failed = ""
         if self._decide(version, examined):
             self._put_live(examined.live)
         else:
@@ -184,8 +202,9 @@ class Follower:
         return str(verdict["problem"]) if verdict else ""
 
     def _put_live(self, live: Live) -> None:
-        live.allowed(self.stage.overlay, None)
-        before, self.stage = self.stage.live, Stage(live, self.stage.overlay)
+        with self._changing:
+            live.allowed(self.stage.overlay, None)
+            before, self.stage = self.stage.live, Stage(live, self.stage.overlay)
         self.refused, self.problem, self._logged = None, "", ""
         version, telemetry = live.snapshot.version, self._telemetry
         telemetry.loaded.labels(version).set(live.opened_us / 1e6)

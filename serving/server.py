@@ -18,6 +18,7 @@ from serving.telemetry import FOLDER
 
 KEYS = frozenset(("read_keys", "write_keys", "admin_keys", "secret"))
 """What workers take from the environment as it is, never from an option: an option shows in the list of processes."""
+KEEP_ALIVE_S = 75  # proxies keep an idle connection for 60: if we closed it first, a request would meet a closed one
 
 
 class HeadTooLargeError(Exception):
@@ -100,6 +101,7 @@ def run_server(settings: Settings, app: str) -> None:
         server_header=False,
         date_header=True,
         timeout_graceful_shutdown=10,
+        timeout_keep_alive=KEEP_ALIVE_S,
         log_level="info",
     )
 

@@ -81,7 +81,10 @@ class Services:
         self.loading = self._workshop("loading", 1, LOAD_S)
         self._chosen = lru_cache(1024)(self._choose)
         self._stopping = threading.Event()
-        self._ticker = threading.Thread(target=self._tick, name="follower", daemon=True)
+        self._tickers = [
+            threading.Thread(target=self._repeat, args=(look,), name=look.__name__, daemon=True)
+            for look in (self.follower.refresh, self.follower.follow)
+        ]
 
     @property
     def stage(self) -> Stage:
@@ -94,14 +97,16 @@ class Services:
     def start(self) -> "Services":
         """Load the snapshot, and follow it from then on."""
         self.follower.tick()
-        self._ticker.start()
+        for ticker in self._tickers:
+            ticker.start()
         return self
 
     def close(self) -> None:
         """Write down what waits, and end the threads."""
         self._stopping.set()
-        if self._ticker.is_alive():
-            self._ticker.join(10)
+        for ticker in self._tickers:
+            if ticker.is_alive():
+                ticker.join(10)
         for workshop in (self.ranking, self.encoding, self.storing, self.loading):
             workshop.close()
         self.parts.recorder.save()
@@ -226,10 +231,10 @@ class Services:
         executor = ThreadPoolExecutor(threads, name)
         return Workshop(executor, self.settings.queue_limit, time_limit_s, self.telemetry)
 
-    def _tick(self) -> None:
+    def _repeat(self, look: Callable[[], None]) -> None:
         while not self._stopping.wait(TICK_S):
             try:
-                self.follower.tick()
+                look()
             except Exception:
                 # Whatever it is, the next tick may do better; a thread that ended would leave this worker behind.
                 logger.exception("Following the snapshot and the overlay failed")
