@@ -65,7 +65,7 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(StoreDownError)
     async def store_down(request: Request, error: StoreDownError) -> Response:
-        return _answer(unavailable("The event store does not answer; nothing was changed."))
+        return _answer(unavailable("The event store does not answer; what was sent may not be stored."))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

@@ -28,6 +28,6 @@ def not_found(message: str) -> ApiError:
     return ApiError(404, "not_found", message)
 
 
-def unavailable(message: str, retry_after_s: int = 1) -> ApiError:
-    """It may be had again in *retry_after_s* seconds."""
-    return ApiError(503, "unavailable", message, "Try again.", {"Retry-After": str(retry_after_s)})
+def unavailable(message: str, code: str = "unavailable") -> ApiError:
+    """It may be had again in a second; where *code* is `slow` it may still be done meanwhile."""
+    return ApiError(503, code, message, "Try again.", {"Retry-After": "1"})

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from retrieval.asking import Asker, Touch, Touched, ask
+from retrieval.asking import Asker, Touch, ask
 from retrieval.errors import UnknownItemError
 from retrieval.exploration import uniform_of
 from retrieval.feed import Feed
@@ -151,9 +151,13 @@ class _Answering:
     request_id: str
 
     def asker(self, without: Ints) -> Asker:
-        history: Sequence[Touched] = self.known.history if self.request.history is None else self.request.history
         config, user_id = self.chosen.config, self.request.user_id
-        return ask(self.live.snapshot, history, config, self.now_us, without, user_id, self.market)
+        if self.request.history is not None:
+            return ask(self.live.snapshot, self.request.history, config, self.now_us, without, user_id, self.market)
+        history = self.known.history
+        # What was accepted counts, though the clock of the host that took it be a little ahead of ours.
+        at_us = max(self.now_us, history[-1].occurred_us + 1) if history else self.now_us
+        return ask(self.live.snapshot, history, config, at_us, without, user_id, self.market)
 
     def rank(self, k: int, asker: Asker) -> Feed:
         config = self.chosen.config

@@ -50,7 +50,7 @@ class Workshop:
 
     def _shed(self, reason: str, message: str) -> ApiError:
         self._telemetry.shed.labels(reason).inc()
-        return unavailable(message)
+        return unavailable(message, reason)
 
 
 def _until(deadline: float, work: Callable[[], T]) -> T:

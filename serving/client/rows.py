@@ -80,9 +80,14 @@ def row_of(item: Row) -> dict[str, Any]:
 
 
 def with_event_ids(rows: Iterable[Row]) -> Iterator[dict[str, Any]]:
-    """Rows that may be posted any number of times and are stored once: one without an event_id gets a new one."""
+    """Rows that may be posted any number of times and are stored once.
+
+    One with neither an event_id nor a time gets a new id; one with a time alone the server knows again by its content,
+    whoever posts it.
+    """
     for row in map(row_of, rows):
-        yield row if row.get("event_id") else row | {"event_id": str(uuid.uuid4())}
+        known = row.get("event_id") or row.get("occurred_at") is not None
+        yield row if known else row | {"event_id": str(uuid.uuid4())}
 
 
 def to_json(value: Any) -> bytes:
