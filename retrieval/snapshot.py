@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from retrieval.asking import Touch, ask
 from retrieval.encoder import Encoder, open_encoder
 from retrieval.errors import SnapshotError, UnknownItemError
-from retrieval.feed import Feed, RankedVideo, Results, moments_of, ranked, reasons_of
+from retrieval.explaining import Explained
+from retrieval.feed import Feed, RankedVideo, Results, moments_of, ranked
 from retrieval.ids import IdMap
 from retrieval.index import default_index_kind
 from retrieval.index.protocol import Half, Mask, Neighbours
 from retrieval.log import Statistics, from_us, to_us
 from retrieval.posters import Posters
 from retrieval.ragged import Ints
-from retrieval.ranking import Lists, rank_lists
+from retrieval.ranking import rank_lists
 from retrieval.snapshot_files import CLIP_SPACE, SnapshotManifest, live_version, read_manifest
 from retrieval.spaces import Space
 from retrieval.systems import Audience, Background, System, SystemConfig, make_system
@@ -167,8 +168,8 @@ class Snapshot:
         k = min(require_count(k), max(1, len(self.video_ids)))
         system = self.system(config, audience.at_us, statistics)
         lists = rank_lists(self, system, audience, k, config, eligible, uniforms)
-        users = range(len(audience))
-        return [self._feed_of(audience, user, lists, config, eligible, name, explain) for user in users]
+        explained = Explained(self, audience, lists, config, eligible, name, explain)
+        return [explained.feed(user) for user in range(len(audience))]
 
     def search(
         self,
@@ -258,39 +259,6 @@ class Snapshot:
                 f"The snapshot {self.path} holds no video {video_id}.", "Check the id, or index the video first."
             )
         return row
-
-    def _feed_of(
-        self,
-        audience: Audience,
-        user: int,
-        lists: Lists,
-        config: SystemConfig,
-        eligible: Mask,
-        name: str,
-        explain: bool,
-    ) -> Feed:
-        rows = lists.neighbours.rows[user]
-        rows = rows[rows >= 0]
-        events = audience.events.of_user(user)
-        moments, reasons = None, None
-        if lists.vectors is not None:
-            space = self.space
-            moments = moments_of(lists.vectors[user], space.frame_vectors[rows], space.frame_times_s[rows])
-            if explain and lists.touched is not None:
-                own = lists.touched.of(slice(*audience.events.offsets[user : user + 2]))
-                reasons = reasons_of(events.product_rows, own, space.video_vectors[rows], self.product_ids.ids)
-        return Feed(
-            audience.user_ids[user],
-            ranked(lists.neighbours, user, self.video_ids.ids, moments, reasons, lists.propensities[user]),
-            returned=len(rows),
-            eligible=int(np.count_nonzero(eligible) - np.count_nonzero(eligible[np.unique(audience.seen[user])])),
-            exact=lists.vectors is None or self.space.index.exact,  # who has no vectors compares everything
-            system=name or config.kind.value,
-            system_hash=config.hash,
-            snapshot=self.version,
-            known=len(events.product_rows) > 0,
-            personal=lists.vectors is not None,
-        )
 
 
 def _match(videos: pl.DataFrame, where: Where) -> Mask:
