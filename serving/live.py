@@ -57,7 +57,7 @@ class Live:
 
     def allowed(self, overlay: Overlay, market: str | None) -> Mask | None:
         """False `(n_videos,)` for the videos that must not be shown in *market*; None where all may be."""
-        known = market in self.markets or any(of == market for _, of in overlay.offers)
+        known = market in self.markets or market in overlay.markets
         return self._masks(self.shelf, overlay, market if known else None, self.hide_when)
 
     def is_blocked(self, overlay: Overlay, video_id: str) -> bool:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,11 @@ class Overlay:
     verdicts: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     accepted: frozenset[str] = frozenset()
     entries: tuple[OverlayEntry, ...] = ()
+
+    @cached_property
+    def markets(self) -> frozenset[str]:
+        """The markets that offers name."""
+        return frozenset(market for _, market in self.offers)
 
 
 def parse_overlay(revision: int, entries: Sequence[OverlayEntry]) -> Overlay:
