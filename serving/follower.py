@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.4
 RETRY_S = 5.0  # between tries to open a version that could not be opened
 SAVE_S = 20.0
+CLEAN_S = 3600.0  # every user is looked at: 100,000 of them keep a Redis busy for 2 s
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Examined:
 class Follower:
     """Owns the *stage* of a worker, which it replaces whole; requests read it once each.
 
-    One thread may `refresh` while another one follows: a large version takes seconds, in which blocks must be heard of.
+    Threads may `refresh`, `follow` and `tidy` side by side: to open a large version takes seconds, in which blocks must
+    be heard of, and so does cleaning a store of many users.
     """
 
     def __init__(
@@ -72,13 +74,15 @@ class Follower:
         self.problem = self._logged = ""
         self._choices, self._store, self._recorder, self._telemetry = choices, store, recorder, telemetry
         self._now_us, self._forget = now_us, forget
-        self._failed, self._again_at, self._saved_at = "", 0.0, 0.0
+        self._failed, self._again_at = "", 0.0
+        self._saved_at = self._cleaned_at = -CLEAN_S
         self._reading, self._changing = threading.Lock(), threading.Lock()
 
     def tick(self) -> None:
         """Look once for everything. What cannot be had now is tried again."""
         self.refresh()
         self.follow()
+        self.tidy()
 
     def refresh(self) -> None:
         """Look whether the store answers, and for the overlay."""
@@ -92,8 +96,12 @@ class Follower:
             self._follow_pointer()
         except SnapshotError as error:
             self._say("The live version cannot be opened; the log of this server says why.", error.message)
-        if time.monotonic() - self._saved_at > SAVE_S:
-            self._saved_at = time.monotonic()
+
+    def tidy(self) -> None:
+        """Now and then, write down what the next start needs, and let go of what nobody needs any more."""
+        now_s = time.monotonic()
+        if now_s - self._saved_at > SAVE_S:
+            self._saved_at = now_s
             self._keep_house()
 
     def examine(self, version: str) -> Examined:
@@ -218,8 +226,10 @@ class Follower:
         self._forget()
         self._recorder.save()
         try:
-            self._store.clean(self._now_us())
             self._store.drop_overlay(self._outdated())
+            if time.monotonic() - self._cleaned_at > CLEAN_S:
+                self._store.clean(self._now_us())
+                self._cleaned_at = time.monotonic()
         except StoreDownError:
             logger.info("The event store is cleaned when it answers again")
 

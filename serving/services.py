@@ -30,7 +30,7 @@ from serving.overlay import HideWhen, Kind
 from serving.recorder import Recorder
 from serving.security import KeyRing, RateLimit, open_key_ring
 from serving.settings import Settings
-from serving.telemetry import Telemetry
+from serving.telemetry import Telemetry, forget_dead_workers
 from serving.work import Workshop
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Services:
         self._stopping = threading.Event()
         self._tickers = [
             threading.Thread(target=self._repeat, args=(look,), name=look.__name__, daemon=True)
-            for look in (self.follower.refresh, self.follower.follow)
+            for look in (self.follower.refresh, self.follower.follow, self.follower.tidy)
         ]
 
     @property
@@ -96,7 +96,9 @@ class Services:
 
     def start(self) -> "Services":
         """Load the snapshot, and follow it from then on."""
-        self.follower.tick()
+        forget_dead_workers()
+        self.follower.refresh()
+        self.follower.follow()
         for ticker in self._tickers:
             ticker.start()
         return self

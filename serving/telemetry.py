@@ -4,6 +4,7 @@ The folder is `PROMETHEUS_MULTIPROC_DIR`, which must be set before this module i
 """
 
 import os
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -61,7 +62,19 @@ class Telemetry:
         return generate_latest(together)
 
 
-def forget_worker(pid: int) -> None:
-    """Drop the gauges of a worker that ended."""
-    if FOLDER in os.environ:
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+def forget_dead_workers() -> None:
+    """Drop the gauges of workers that were killed: who takes the place of one does it, since nobody else can."""
+    for file in Path(os.environ[FOLDER]).glob("gauge_live*_*.db") if FOLDER in os.environ else ():
+        pid = int(file.stem.rpartition("_")[2])
+        if not _is_alive(pid):
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

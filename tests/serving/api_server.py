@@ -49,7 +49,7 @@ class Client:
             self.connect()
             self._connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = self._connection.getresponse()
-            return Answer(answer.status, json.loads(answer.read() or b"{}"), sent_s, time.monotonic())
+            return Answer(answer.status, _body(answer), sent_s, time.monotonic())
         except LOST:
             self.close()
             raise
@@ -68,6 +68,11 @@ class Client:
         """Which of these processes has the other end of the connection."""
         own_port = self._connection.sock.getsockname()[1]
         return _owner(_inode(self.port, own_port), pids)
+
+
+def _body(answer):
+    content, kind = answer.read(), answer.headers.get_content_type()
+    return json.loads(content) if kind == "application/json" else {"text": content.decode("utf-8", "replace")}
 
 
 def _inode(port, own_port):
