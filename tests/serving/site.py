@@ -1,7 +1,7 @@
 """A small shop behind the API: a snapshot written by hand, services over it, and a client without a network."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from indexing.update import update_snapshot
 from indexing.versions import rollback_snapshot
 from retrieval.schemas import Columns as C
 from serving.app import create_app
-from serving.services import open_services
+from serving.events.guard import GuardedStore
+from serving.events.protocol import StoreDownError
+from serving.services import Services, open_services
 from serving.settings import Settings
 from tests.stores import HandStore, write_catalogue
 
@@ -56,8 +58,8 @@ def write_shop(root, videos, products, **columns):
         pl.Series(C.BRAND, [f"b{row % 3}" for row in range(len(videos))]),
         pl.Series(C.PRODUCT_IDS, [[products[row % len(products)]] for row in range(len(videos))]),
         pl.Series(C.MARKETS, [["de", "fr"][: 1 + row % 2] for row in range(len(videos))]),
-        *(pl.Series(name, values) for name, values in columns.items()),
     )
+    table = table.with_columns(pl.Series(name, values) for name, values in columns.items())
     table.write_parquet(root / "shop/videos.parquet")
 
 
@@ -82,6 +84,28 @@ def open_site(root: Path, clock=None, **settings):
         **settings,
     }
     return open_services(Settings(**given), rollback_snapshot, clock or Clock())
+
+
+class Breakable:
+    """A store that a test can take away."""
+
+    def __init__(self, store):
+        self.store, self.down = store, False
+
+    def __getattr__(self, name):
+        def call(*args, **kwargs):
+            if self.down and name != "close":
+                raise StoreDownError("taken away")
+            return getattr(self.store, name)(*args, **kwargs)
+
+        return call
+
+
+def open_breakable(root: Path, clock=None, **settings):
+    """Services over the snapshot in *root*, not started, and their event store, which a test can take away."""
+    parts = open_site(root, clock, **settings).parts
+    breakable = Breakable(parts.store)
+    return Services(replace(parts, store=GuardedStore(breakable, parts.telemetry.store_errors.inc))), breakable
 
 
 @contextmanager

@@ -2,17 +2,13 @@
 
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
 from indexing.versions import rollback_snapshot
 from serving.app import create_app
-from serving.events.guard import GuardedStore
-from serving.events.protocol import StoreDownError
-from serving.services import Services
 from tests.serving.oracle import product_vector, scores_of
-from tests.serving.site import Clock, TestClient, build_site, ids, open_site, serving, update_site, video_ids
+from tests.serving.site import Clock, TestClient, build_site, ids, open_breakable, serving, update_site, video_ids
 
 
 @pytest.fixture(scope="module", name="shop")
@@ -295,27 +291,10 @@ def running(threads, ended):
             thread.join()
 
 
-class Breakable:
-    """A store that a test can take away."""
-
-    def __init__(self, store):
-        self.store, self.down = store, False
-
-    def __getattr__(self, name):
-        def call(*args, **kwargs):
-            if self.down and name != "close":
-                raise StoreDownError("taken away")
-            return getattr(self.store, name)(*args, **kwargs)
-
-        return call
-
-
 @pytest.fixture(name="broken")
 def _broken(shop, tmp_path, clock):
     """A client whose event store goes down and comes back as the test says."""
-    parts = open_site(shop, clock, state=tmp_path / "state").parts
-    breakable = Breakable(parts.store)
-    services = Services(replace(parts, store=GuardedStore(breakable, parts.telemetry.store_errors.inc)))
+    services, breakable = open_breakable(shop, clock, state=tmp_path / "state")
     with TestClient(create_app(services), raise_server_exceptions=False) as client:
         client.services, client.store = services, breakable
         look(client, clock)
