@@ -224,9 +224,8 @@ class Snapshot:
         """
         name = self.space.encoder
         if name not in self._encoders:
-            encoder = open_encoder(name)
-            require_encoder(encoder, name, self.space.fingerprint, str(self.path))
-            self._encoders[name] = encoder
+            self._encoders[name] = open_encoder(name)
+        require_encoder(self._encoders[name], name, self.space.fingerprint, str(self.path))
         return self._encoders[name]
 
     def _time_of_asking(self, at: datetime | None) -> int:
@@ -301,7 +300,8 @@ def open_snapshot(
 
     Args:
         version: by default the live one.
-        known: one opened before: what this version shares with it is taken over, neither read nor checked again.
+        known: one opened before: what this version shares with it is taken over, neither read nor checked again; so is
+            the encoder that it opened.
         index: the kind of index, by default FAISS where it is installed.
         verify: compute the checksums of all other files.
 
@@ -319,8 +319,9 @@ def open_snapshot(
         # Replaced and pruned while we were reading: the version that is live now is whole.
         return open_snapshot(path, known=known, index=index, verify=verify)
     return Snapshot(
-        path, name, opened.videos, opened.products, opened.statistics, opened.spaces, opened.manifest, posters
-    )
+        path, name, opened.videos, opened.products, opened.statistics, opened.spaces, opened.manifest, posters,
+        known._encoders if known else {},
+    )  # fmt: skip
 
 
 def require_count(k: int) -> int:

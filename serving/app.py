@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
@@ -42,11 +42,9 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     feeds.add_feed_route(app)
-    api = APIRouter(prefix="/v1")
     for module in (feeds, search, items, events, users, systems, admin):
-        api.include_router(module.router)
-    api.include_router(admin.products)
-    app.include_router(api)
+        app.include_router(module.router)
+    app.include_router(admin.products)
     app.include_router(systems.health)
     _handle_errors(app)
     limits = services.settings
@@ -83,7 +81,8 @@ def _first_fault(faults: Any) -> ApiError:
     place = ".".join(str(part) for part in fault["loc"])[:200]
     if fault["type"] == "json_invalid":
         return ApiError(400, "invalid_json", "The body is not JSON.")
-    return ApiError(422, "invalid_request", f"{place}: {fault['msg']}.")
+    words = "there is no such field" if fault["type"] == "extra_forbidden" else fault["msg"]
+    return ApiError(422, "invalid_request", f"{place}: {words}.")
 
 
 def _answer(error: ApiError) -> Response:

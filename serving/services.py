@@ -36,6 +36,7 @@ from serving.work import Workshop
 logger = logging.getLogger(__name__)
 DAY_S = 86_400.0
 SLOW_S, LOAD_S = 10.0, 300.0
+ENCODE_S = 30.0  # the first search opens the model, and imports torch
 MovePointer = Callable[[Path, str | None], str]
 """Makes a kept version of a snapshot live, by default the one before, and returns it."""
 
@@ -76,7 +77,7 @@ class Services:
         )
         self.rate = RateLimit(parts.settings.rate_limit / parts.settings.workers)
         self.ranking = self._workshop("ranking", parts.settings.threads, parts.settings.time_limit_s)
-        self.encoding = self._workshop("encoding", 1, SLOW_S)
+        self.encoding = self._workshop("encoding", 1, ENCODE_S)
         self.storing = self._workshop("storing", 2, SLOW_S)
         self.loading = self._workshop("loading", 1, LOAD_S)
         self._chosen = lru_cache(1024)(self._choose)

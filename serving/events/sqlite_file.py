@@ -157,6 +157,7 @@ def _make_private(path: Path) -> None:
     Never opens a file that exists: closing it again would free the locks that SQLite holds on it in this process.
     """
     try:
+        path.parent.mkdir(exist_ok=True)  # one level: a longer path that is not there is a slip
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         if path.is_dir():

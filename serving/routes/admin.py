@@ -31,8 +31,8 @@ from serving.routes.common import ItemId, Site, as_json, errors, needs
 from serving.security import Role
 from serving.services import Services
 
-router = APIRouter(prefix="/admin", tags=["admin"], dependencies=[Depends(needs(Role.ADMIN))])
-products = APIRouter(tags=["items"], dependencies=[Depends(needs(Role.WRITE))], responses=errors())
+router = APIRouter(prefix="/v1/admin", tags=["admin"], dependencies=[Depends(needs(Role.ADMIN))])
+products = APIRouter(prefix="/v1", tags=["items"], dependencies=[Depends(needs(Role.WRITE))], responses=errors())
 
 
 @router.get("/snapshot", response_model=SnapshotAnswer, responses=errors())

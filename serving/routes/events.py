@@ -14,7 +14,7 @@ from serving.routes.common import Site, as_json, errors, needs
 from serving.security import Role
 from serving.services import Services
 
-router = APIRouter(tags=["events"], dependencies=[Depends(needs(Role.WRITE))], responses=errors())
+router = APIRouter(prefix="/v1", tags=["events"], dependencies=[Depends(needs(Role.WRITE))], responses=errors())
 ROW = {
     "type": "object",
     "required": ["user_id"],

@@ -20,7 +20,7 @@ from serving.routes.common import ItemId, Site, as_json, authorize, bearer_of, e
 from serving.security import Role
 from serving.services import Services
 
-router = APIRouter(tags=["feeds"], dependencies=[Depends(needs(Role.READ))], responses=errors())
+router = APIRouter(prefix="/v1", tags=["feeds"], dependencies=[Depends(needs(Role.READ))], responses=errors())
 LISTS = frozenset(("where", "exclude"))
 MAX_FIELDS = 1000
 
@@ -89,6 +89,10 @@ def _read_query(query: bytes) -> FeedQuery:
             values.setdefault(name, []).append(value)
         else:
             values[name] = value
+    if unknown := values.keys() - FeedQuery.model_fields.keys():
+        raise not_allowed(
+            f"There is no parameter {min(unknown)[:50]!r}.", f"Use one of {', '.join(FeedQuery.model_fields)}."
+        )
     try:
         return FeedQuery.model_validate(values)
     except ValidationError as error:

@@ -20,7 +20,7 @@ from serving.routes.common import ItemId, Market, Site, as_json, errors, needs
 from serving.security import Role
 from serving.services import Services
 
-router = APIRouter(tags=["items"], dependencies=[Depends(needs(Role.READ))])
+router = APIRouter(prefix="/v1", tags=["items"], dependencies=[Depends(needs(Role.READ))])
 FILE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file.", "content": {"video/*": {}, "image/*": {}}},
     206: {"description": "A part of the file.", "content": {"video/*": {}, "image/*": {}}},
@@ -48,7 +48,7 @@ async def media(services: Site, video_id: ItemId) -> Response:
 async def poster(services: Site, video_id: ItemId) -> Response:
     """A frame of the video's middle."""
     live, _ = _video(services, video_id)
-    jpeg = await services.encoding.run(partial(live.snapshot.poster, video_id))
+    jpeg = await services.storing.run(partial(live.snapshot.poster, video_id))
     if jpeg is None:
         raise not_found("The video has no poster.")
     return Response(jpeg, media_type="image/jpeg", headers=KEPT)

@@ -20,7 +20,7 @@ from serving.security import Role
 from serving.services import Services
 
 logger = logging.getLogger(__name__)
-router = APIRouter(tags=["search"], dependencies=[Depends(needs(Role.READ))])
+router = APIRouter(prefix="/v1", tags=["search"], dependencies=[Depends(needs(Role.READ))])
 K = Annotated[int, Query(ge=1)]
 PICTURE = {
     "requestBody": {

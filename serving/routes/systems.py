@@ -10,7 +10,7 @@ from serving.routes.common import Site, as_json, errors, needs
 from serving.security import Role
 from serving.telemetry import CONTENT_TYPE
 
-router = APIRouter(tags=["systems"], dependencies=[Depends(needs(Role.READ))], responses=errors())
+router = APIRouter(prefix="/v1", tags=["systems"], dependencies=[Depends(needs(Role.READ))], responses=errors())
 health = APIRouter(tags=["health"])
 METRICS: dict[int | str, dict[str, Any]] = {200: {"description": "Prometheus text.", "content": {"text/plain": {}}}}
 

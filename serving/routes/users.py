@@ -16,7 +16,7 @@ from serving.routes.common import ItemId, Site, as_json, errors, needs
 from serving.security import Role
 from serving.services import Services
 
-router = APIRouter(tags=["users"], responses=errors())
+router = APIRouter(prefix="/v1", tags=["users"], responses=errors())
 SystemName = Annotated[str | None, Query(max_length=100)]
 READ, WRITE = [Depends(needs(Role.READ))], [Depends(needs(Role.WRITE))]
 

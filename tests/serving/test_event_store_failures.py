@@ -93,7 +93,7 @@ def test_a_new_file_is_its_owners_alone(path):
 
 def test_a_folder_that_does_not_exist_is_named_with_its_cure(tmp_path):
     with pytest.raises(EventStoreError, match=r"The folder .*/state of .*events\.db does not exist\.\nMake it, mkdir"):
-        SqliteStore(tmp_path / "state" / "events.db")
+        SqliteStore(tmp_path / "away" / "state" / "events.db")
 
 
 def test_a_folder_is_no_event_store(tmp_path):
