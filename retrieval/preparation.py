@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -23,6 +22,8 @@ class Preparation:
         >>> Preparation((2, 2), crop=True).prepare(np.zeros((8, 4, 3), np.uint8)).shape
         (2, 2, 3)
         """
+        from PIL import Image  # here, since the extra `embed` brings it, and feeds are served without that
+
         image = Image.fromarray(pixels)
         if not self.crop:
             return np.array(image.resize(self.size[::-1], Image.Resampling.BICUBIC))

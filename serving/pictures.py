@@ -35,14 +35,19 @@ def read_picture(content: bytes, media_type: str, pixel_limit: int) -> "Image":
             return ImageOps.exif_transpose(image).convert("RGB")
     except (
         OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, struct.error,
-        Image.DecompressionBombError,
     ):  # fmt: skip
         raise broken from None  # all of these are what Pillow raises for broken files and their metadata
+    except Image.DecompressionBombError:  # Pillow's own limit
+        raise _too_large(pixel_limit) from None
 
 
 def _check_size(width: int, height: int, pixel_limit: int) -> None:
     if width * height > pixel_limit:
-        message = f"The picture has more than {pixel_limit} pixels."
-        raise ApiError(413, "picture_too_large", message, "Send a smaller one.")
+        raise _too_large(pixel_limit)
     if max(width, height) > MAX_STRETCH * min(width, height):
         raise not_allowed(f"The picture is more than {MAX_STRETCH} times as long as wide.", "Cut out a part of it.")
+
+
+def _too_large(pixel_limit: int) -> ApiError:
+    message = f"The picture has more than {pixel_limit} pixels."
+    return ApiError(413, "picture_too_large", message, "Send a smaller one.")
