@@ -26,7 +26,7 @@ def serve_command(
     from retrieval.config import load_config
     from serving.events import shown_url
     from serving.server import run_server
-    from serving.settings import PREFIX, load_settings
+    from serving.settings import PREFIX, load_settings, require_private
 
     paths = load_config()
     if snapshot is None and f"{PREFIX}SNAPSHOT" not in environ:
@@ -36,6 +36,7 @@ def serve_command(
     settings = load_settings(
         snapshot=snapshot, events=events, state=state, media=media, grades=grades, host=host, port=port, workers=workers
     )
+    require_private(settings)  # before we say that anything is served
     place = f"http://{settings.host}:{settings.port}"
     print(f"Serving {settings.snapshot} at {place}, events in {shown_url(settings.events_url)}.")
     print(f"Next: curl '{place}/v1/users/USER/feed?k=5'", flush=True)
