@@ -171,7 +171,9 @@ class Services:
         if page.degraded:
             telemetry.degraded.inc()
         history = known.history if request.history is None else request.history
-        self.parts.recorder.add(Recorded(request.user_id, self.now_us(), history))
+        # As of when the history was read: one of somebody who was erased since must go with them.
+        read_us = self.now_us() - round((store_s + rank_s) * 1e6)
+        self.parts.recorder.add(Recorded(request.user_id, read_us, history))
 
     def put_overlay(self, entries: Sequence[OverlayEntry]) -> None:
         """Change the overlay for all workers.

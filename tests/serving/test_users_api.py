@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 
 from serving.answers import HistoryAnswer
+from serving.feeds import FeedRequest, make_page
 from serving.identity import user_hash
 from tests.serving.site import Clock, build_site, ids, open_site, serving
 
@@ -209,9 +210,21 @@ def test_recorded_requests_of_somebody_who_is_only_known_by_a_hash_go_with_the_n
     assert api.services.parts.recorder.all() == []
 
 
+def test_a_request_is_recorded_as_of_when_its_history_was_read(api, clock):
+    fill(api, clock)
+    request = FeedRequest(5, "ann")
+    page, known = make_page(api.services, request), api.services.store.user("ann", clock.now_us)
+
+    api.services.observe(
+        request, page, known, store_s=0.5, rank_s=1.5
+    )  # an erasure in these two seconds takes it along
+
+    assert api.services.parts.recorder.all()[-1].at_us == clock.now_us - 2_000_000
+
+
 def test_who_comes_back_after_an_erasure_is_recorded_again(api, clock):
     api.delete("/v1/users/ann")
-    clock.now_us += 1
+    clock.now_us += 60_000_000
     fill(api, clock)
 
     api.services._forget_erased()
