@@ -10,6 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ K, PAGES = 10, 20
 NEAR = 1e-3  # scores are sums of eight products of small numbers; the nearest two that differ do so by 0.2
 REMEMBERED = 150  # product events of a user that the history must show: it holds 200
 REQUESTS_A_CONNECTION = 150  # then another one, which may be another worker's
-USERS = 12
+USERS, KNOWN_USERS = 12, 10  # of a connection; the known ones begin with a history that is as long as it gets
+HISTORY = 200
 SHOWN, ABSENT = 1, 0
 
 
@@ -107,16 +109,21 @@ class Connection(threading.Thread):
         self._steps = steps | {self.video: 5, self.history: 4, self.post: 7}
 
     def run(self):
+        for user in self._users[:KNOWN_USERS]:
+            self._attempt(partial(self.post_views, user, HISTORY))
         while time.monotonic() < self._plan.until_s:
             (step,) = self._rng.choices(list(self._steps), self._steps.values())
-            try:
-                step()
-            except Fault as fault:
-                self.findings.faults.append(f"{step.__name__}: {fault}")
-            except LOST as error:
-                self.findings.faults.append(f"{step.__name__}: no answer, {error!r}")
+            self._attempt(step)
             time.sleep(self._rng.uniform(0, 2 * self._plan.think_s))
         self._client.close()
+
+    def _attempt(self, step):
+        try:
+            step()
+        except Fault as fault:
+            self.findings.faults.append(str(fault))
+        except LOST as error:
+            self.findings.faults.append(f"no answer, {error!r}")
 
     def first_page(self):
         """The first page of a user's feed, beside the one that is gone through."""
@@ -181,6 +188,12 @@ class Connection(threading.Thread):
         user.watched |= set(shown)
         user.page = {}
         self.findings.events += len(rows)
+
+    def post_views(self, user, n):
+        rows = [{"event_id": self._new_id(), "user_id": user.user_id, "product_id": user.product} for _ in range(n)]
+        answer = self._ask("post", "POST", "/v1/events", rows)
+        require(answer.body["accepted"] == n, f"{n} views were answered by {answer.body}")
+        user.event_ids += [row["event_id"] for row in rows]
 
     def _page(self, kind, chain):
         user, cursor = chain.user, f"&cursor={chain.cursor}" if chain.cursor else ""
