@@ -46,7 +46,9 @@ def read_rows(body: bytes, content_type: str, most: int) -> list[Any]:
         text = body.decode()
         if content_type.partition(";")[0].strip().lower() == NDJSON:
             # Not splitlines(): it also breaks at characters that may stand within a text of JSON, such as U+2028.
-            rows = [_parse_line(line) for line in text.split("\n") if line.strip()]
+            lines = [line for line in text.split("\n") if line.strip()]
+            _require_few(len(lines), most)
+            rows = [_parse_line(line) for line in lines]
         else:
             rows = json.loads(text)
     except (ValueError, RecursionError):
@@ -54,11 +56,13 @@ def read_rows(body: bytes, content_type: str, most: int) -> list[Any]:
     rows = [rows] if isinstance(rows, dict) else rows
     if not isinstance(rows, list):
         raise not_allowed("The body is no list of events.", "Send a JSON list, or an object a line as NDJSON.")
-    if len(rows) > most:
-        raise ApiError(
-            413, "too_many_events", f"The batch has {len(rows)} events, more than {most}.", "Send it in parts."
-        )
+    _require_few(len(rows), most)
     return rows
+
+
+def _require_few(n_rows: int, most: int) -> None:
+    if n_rows > most:
+        raise ApiError(413, "too_many_events", f"The batch has {n_rows} events, more than {most}.", "Send it in parts.")
 
 
 def _parse_line(line: str) -> Any:

@@ -6,9 +6,11 @@ import sys
 from dataclasses import replace
 
 import pytest
+from pydantic import ValidationError
 
 from lookreel.cli import main
 from retrieval.errors import ConfigError
+from serving.answers import FeedBody
 from serving.errors import ApiError
 from serving.security import KeyRing, RateLimit, Role, hash_key, open_key_ring
 from serving.server import environment_of
@@ -359,6 +361,22 @@ def test_a_body_that_is_too_large_is_refused(shop, tmp_path, path):
 
     assert [told.status_code, untold.status_code] == [413, 413]
     assert told.json()["error"]["code"] == untold.json()["error"]["code"] == "body_too_large"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"history": [1] * 1000},
+        {"history": [{}] * 1000},
+        {"history": [], **{f"x{number}": 1 for number in range(1000)}},
+        {"history": [{f"x{number}": 1 for number in range(1000)}]},
+    ],
+)
+def test_the_faults_of_a_body_are_not_gathered_without_end(body):
+    with pytest.raises(ValidationError) as caught:
+        FeedBody.model_validate(body)
+
+    assert caught.value.error_count() < 5
 
 
 @pytest.mark.parametrize(
