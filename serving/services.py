@@ -24,7 +24,7 @@ from serving.events.protocol import Limits, OverlayEntry, StoreDownError, UserSt
 from serving.exposure import ServedLog, ServedPage
 from serving.feeds import Chosen, FeedRequest, Page, fallback_of
 from serving.follower import TICK_S, Choices, Follower
-from serving.identity import load_secret, user_hash
+from serving.identity import ENVIRONMENT, load_secret, user_hash
 from serving.live import Live, Stage
 from serving.overlay import HideWhen, Kind
 from serving.recorder import Recorder
@@ -221,7 +221,10 @@ class Services:
             ApiError: 409, there is none to go back to.
         """
         before = self._move_pointer(None)
-        self.store.put_overlay([OverlayEntry(Kind.ACCEPTED, before, "", "{}", "rolled back", self.now_us())])
+        try:
+            self.store.put_overlay([OverlayEntry(Kind.ACCEPTED, before, "", "{}", "rolled back", self.now_us())])
+        except StoreDownError:  # the pointer has moved all the same: a 503 would say that nothing was changed
+            logger.warning("Version %s is live again; that it is accepted could not be written down", before)
         return before
 
     def _move_pointer(self, version: str | None) -> str:
@@ -271,14 +274,13 @@ def open_services(
     """
     config = load_config(settings.config)
     settings.state.mkdir(parents=True, exist_ok=True)
-    secret = settings.secret.get_secret_value()
     telemetry = Telemetry()
     limits = Limits(history=config["serving.history"], seen_s=config["serving.seen_days"] * DAY_S)
     store = GuardedStore(open_event_store(settings.events_url, limits), telemetry.store_errors.inc)
     parts = Parts(
         settings,
         config,
-        secret.encode() if secret else load_secret(settings.state),
+        load_secret(settings.state, {ENVIRONMENT: settings.secret.get_secret_value()}),
         open_key_ring(settings),
         store,
         ServedLog(settings.state / "served", on_error=lambda _: telemetry.log_errors.inc()),

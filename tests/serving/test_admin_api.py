@@ -192,6 +192,20 @@ def test_rolling_back_is_never_refused_for_its_bounds(strict, root):
     assert follow(strict) == first
 
 
+def test_a_rollback_needs_no_event_store(root):
+    first = live_version(root / "snapshot")
+    update_site(root, OTHERS, OTHERS)
+    services, breakable = open_breakable(root)
+    services.start()
+    try:
+        breakable.down = True
+        assert services.roll_back() == first
+        services.follower.tick()
+        assert services.stage.live.snapshot.version == first
+    finally:
+        services.close()
+
+
 def test_there_is_nothing_before_the_first_version(idle):
     answer = idle.post("/v1/admin/rollback")
 
