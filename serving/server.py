@@ -10,9 +10,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from retrieval.config import load_config
 from retrieval.snapshot_files import read_manifest
+from serving.events import open_event_store
 from serving.gate import MAX_HEAD_BYTES, MAX_HEADERS
 from serving.security import open_key_ring
-from serving.services import read_experiment_of
+from serving.services import read_experiment_of, secret_of
 from serving.settings import PREFIX, Settings, require_private
 from serving.telemetry import FOLDER
 
@@ -85,6 +86,8 @@ def run_server(settings: Settings, app: str) -> None:
     read_experiment_of(load_config(settings.config))
     read_manifest(settings.snapshot)
     settings.state.mkdir(parents=True, exist_ok=True)
+    secret_of(settings)
+    open_event_store(settings.events_url).close()
     os.environ.update(environment_of(settings))
     if settings.workers > 1:
         # Only for processes that are started from here: this one has chosen to keep its metrics to itself.

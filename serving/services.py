@@ -280,7 +280,7 @@ def open_services(
     parts = Parts(
         settings,
         config,
-        load_secret(settings.state, {ENVIRONMENT: settings.secret.get_secret_value()}),
+        secret_of(settings),
         open_key_ring(settings),
         store,
         ServedLog(settings.state / "served", on_error=lambda _: telemetry.log_errors.inc()),
@@ -304,6 +304,15 @@ def _choices(parts: Parts) -> Choices:
         Bounds(config["serving.min_overlap"], config["serving.max_skew_change"], config["serving.max_latency_ratio"]),
         config.system(config["serving.system"]),
     )
+
+
+def secret_of(settings: Settings) -> bytes:
+    """The deployment's secret: that of the settings, or of the state's folder.
+
+    Raises:
+        ConfigError: it is too short.
+    """
+    return load_secret(settings.state, {ENVIRONMENT: settings.secret.get_secret_value()})
 
 
 def read_experiment_of(config: Config) -> Experiment | None:

@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from lookreel.cli import main
-from retrieval.errors import ConfigError
+from retrieval.errors import ConfigError, UserFacingError
 from serving.answers import FeedBody
 from serving.errors import ApiError
 from serving.security import KeyRing, RateLimit, Role, hash_key, open_key_ring
-from serving.server import environment_of
+from serving.server import environment_of, run_server
 from serving.services import Services
 from serving.settings import Settings, load_settings, require_private
 from tests.serving.site import Clock, TestClient, build_site, create_app, open_breakable, open_site, serving
@@ -180,6 +180,19 @@ def test_settings_are_handed_on_without_keys():
 def test_keys_that_protect_nothing_are_refused(given, message):
     with pytest.raises(ConfigError, match=message):
         open_key_ring(Settings(snapshot="s", **given))
+
+
+def test_a_short_secret_signs_nothing(shop, tmp_path):
+    with pytest.raises(ConfigError, match="LOOKREEL_SECRET has 5 bytes"):
+        open_site(shop, state=tmp_path, secret="short")
+
+
+@pytest.mark.parametrize(
+    "given", [{"secret": "short"}, {"events": "file:///events.db"}, {"events": "sqlite:////a/b/c"}]
+)
+def test_what_every_worker_would_fail_at_is_told_before_any_starts(shop, tmp_path, given):
+    with pytest.raises(UserFacingError):
+        run_server(Settings(snapshot=shop / "snapshot", state=tmp_path, workers=2, port=0, **given), "no:app")
 
 
 def test_a_refused_key_is_not_told():
