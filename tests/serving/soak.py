@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.serving.api_server import ROOT, Client, mapped_objects, memory_mib, running_server
+from tests.serving.api_server import ROOT, mapped_objects, memory_mib, running_server
 from tests.serving.soak_driver import ABSENT, SHOWN, Plan
 from tests.serving.soak_shop import SoakShop
 
@@ -115,7 +115,7 @@ class Operator:
         self._hot = [video for videos in hot.values() for video in videos]
         self._generation, self._standing = 0, None
         self._pids = server.workers()
-        self._swapping, self._blocking = Client(server.port), Client(server.port)
+        self._swapping, self._blocking = server.client(), server.client()
 
     def swap(self):
         """Publish the next generation; each third time go back to the one before instead, over HTTP."""
