@@ -86,14 +86,15 @@ def _arranged_lists(
 
     What explores is drawn from the same pool, which is therefore a little larger where the rules' own is very small.
     """
-    n_eligible, pool = int(np.count_nonzero(eligible)), max(config.rules.depth(k), k + config.exploration.pool)
+    widest = config.rules.widest(int(np.count_nonzero(eligible)))
+    pool = max(config.rules.depth(k), k + config.exploration.pool)
     answer = system.rank(audience, min(pool, len(eligible)), eligible)
     lists = Lists(*_padded(len(audience), k), answer.vectors, answer.touched)
     for user in range(len(audience)):
         found, size = Neighbours(answer.neighbours.rows[user], answer.neighbours.scores[user]), pool
         arranged = _arrange_one(videos, found, k, config, audience.at_us)
-        while arranged.falls_short(k) and size < n_eligible:
-            size = widen(size, n_eligible)
+        while arranged.falls_short(k) and size < widest:
+            size = widen(size, widest)
             wider = system.rank(audience.only(user), size, eligible).neighbours
             found = Neighbours(wider.rows[0], wider.scores[0])
             arranged = _arrange_one(videos, found, k, config, audience.at_us)

@@ -15,6 +15,7 @@ Places = NDArray[np.int64]
 Codes = NDArray[np.integer[Any]]
 
 WIDER = 4
+MOST_COMPARED = 12_800  # 26 MB as float32 at 512 dimensions; all of 100,000 took a request a second
 COSINE_ROUNDING = 1e-6  # of a dot product in float32: a vector's cosine with its own copy may come out as 0.9999999
 BOUNDS = {
     "diversity": (0.0, 1.0),
@@ -73,6 +74,14 @@ class FeedRules:
         """
         return max(self.pool, WIDER * k) if self.active else k
 
+    def widest(self, n_eligible: int) -> int:
+        """How far a pool that fell short is widened: to all, unless each one's vector must be read.
+
+        >>> FeedRules(cap_creator=1).widest(100_000), FeedRules(collapse=0.9).widest(100_000)
+        (100000, 12800)
+        """
+        return min(n_eligible, MOST_COMPARED) if self.compares else n_eligible
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -121,13 +130,13 @@ class Arranged:
         return len(self.chosen) < k
 
 
-def widen(pool: int, n_eligible: int) -> int:
-    """The next size of a pool that fell short: four times as many, at most all that are eligible.
+def widen(pool: int, widest: int) -> int:
+    """The next size of a pool that fell short: four times as many, at most the *widest* one.
 
     >>> widen(200, 100_000), widen(200, 300)
     (800, 300)
     """
-    return min(WIDER * pool, n_eligible)
+    return min(WIDER * pool, widest)
 
 
 def arrange(candidates: Candidates, rules: FeedRules, k: int) -> Arranged:

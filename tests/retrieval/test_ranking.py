@@ -29,6 +29,15 @@ class Videos:
         return np.eye(N, dtype=np.float16)[rows]
 
 
+class AllAlike:
+    """Any number of videos that are copies of one."""
+
+    published_us = creator_codes = brand_codes = np.zeros(100_000, np.int64)
+
+    def vectors(self, rows):
+        return np.ones((len(rows), 1), np.float16)
+
+
 @dataclass
 class Ranked:
     """A system that ranks by `SCORES`, and remembers how much it was asked for."""
@@ -81,6 +90,21 @@ def test_rules_that_leave_too_few_end_with_all_that_are_eligible():
 
     assert found.neighbours.rows.tolist() == [[0, 1, -1, -1]]
     assert np.isneginf(found.neighbours.scores[0, 2:]).all()
+
+
+def test_where_vectors_are_compared_a_pool_does_not_grow_to_all():
+    sizes = []
+
+    class InOrder:
+        def rank(self, audience, k, eligible):
+            sizes.append(k)
+            return Answer(Neighbours(np.arange(k)[None], np.linspace(1.0, 0.0, k, dtype=np.float32)[None]))
+
+    config = SystemConfig(rules=FeedRules(collapse=0.9))
+    found = rank_lists(AllAlike(), InOrder(), audience([]), 2, config, np.ones(100_000, bool))
+
+    assert found.neighbours.rows.tolist() == [[0, -1]]
+    assert sizes == [200, 800, 3200, 12_800]
 
 
 def test_the_slot_that_explores_holds_its_own_probability_and_the_others_are_certain():
