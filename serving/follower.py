@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from retrieval.errors import SnapshotError
+from retrieval.errors import UserFacingError
 from retrieval.folders import writing
 from retrieval.snapshot import open_snapshot
 from retrieval.snapshot_files import live_version, manifest_path
@@ -94,7 +94,7 @@ class Follower:
         """Look for the pointer, and go where it points."""
         try:
             self._follow_pointer()
-        except SnapshotError as error:
+        except UserFacingError as error:  # also of a version that lacks an attribute by which the system filters
             self._say("The live version cannot be opened; the log of this server says why.", error.message)
 
     def tidy(self) -> None:
@@ -108,7 +108,7 @@ class Follower:
         """Open, verify and warm a version, and compare it with the live one.
 
         Raises:
-            SnapshotError: it is damaged, or not there.
+            UserFacingError: it is damaged, not there, or lacks what the default system asks for.
         """
         stage, choices, now_us = self.stage, self._choices, self._now_us()
         known = stage.live.snapshot if stage.live else None

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from retrieval.config import Config, choose, load_config
-from retrieval.errors import ConfigError, SnapshotError
+from retrieval.errors import ConfigError, SnapshotError, UserFacingError
 from retrieval.tables import Columns as C
 from serving.buckets import Experiment, bucket_of, read_experiment
 from serving.compare import Bounds, Comparison, Recorded
@@ -202,7 +202,7 @@ class Services:
         """
         try:
             examined = self.follower.examine(version)
-        except SnapshotError as error:
+        except UserFacingError as error:
             logger.warning("%s", error)
             raise not_found(f"There is no version {version} that can be served.") from None
         if examined.problem and not accept:

@@ -248,6 +248,17 @@ def test_a_damaged_version_is_not_loaded(api, root):
     assert str(root) not in answer.text
 
 
+def test_a_version_without_what_the_system_filters_by_does_not_go_live(tmp_path):
+    config = '[systems.local]\nkind = "multimodal"\nwhere = { language = "de" }\n[serving]\nsystem = "local"\n'
+    (tmp_path / "lookreel.toml").write_text(config)
+    with operating(build_site(tmp_path, language=["de"] * 60)) as api:
+        first, other = told(api).live, update_site(tmp_path, video_ids(50))  # which knows no languages
+
+        assert follow(api) == first
+        assert told(api).problem
+        assert load(api, other).status_code == 404
+
+
 def test_behind_a_damaged_version_a_whole_one_is_followed(api, root):
     damage(root, update_site(root, video_ids()[:30]))
     follow(api)
