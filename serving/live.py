@@ -11,7 +11,7 @@ from retrieval.tables import Columns as C
 from serving.cursor import KeyIndex
 from serving.overlay import HideWhen, Overlay, Shelf, allowed_videos, blocked_videos
 
-MASKS = 64  # markets and revisions whose answer is kept
+MASKS = 64  # markets whose answer is kept
 HIDDEN_COLUMNS = frozenset((C.URI, C.IMAGE_URIS))
 """Attributes that no answer shows and no filter tells: they may name places."""
 
@@ -23,13 +23,13 @@ class Live:
     snapshot: Snapshot
     opened_us: int
     hide_when: HideWhen = HideWhen.ALL
-    _masks: Callable[[Shelf, Overlay, str | None, HideWhen], Mask | None] = field(init=False, repr=False, compare=False)
+    _masks_of: Callable[[Overlay], Callable[..., Mask | None]] = field(init=False, repr=False, compare=False)
     _blocked: Callable[[Overlay], Mask] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # No cache holds this object: a cycle keeps a version that was replaced, with all of its files, until Python
         # looks for cycles, which a process with many objects does seldom.
-        object.__setattr__(self, "_masks", lru_cache(MASKS)(allowed_videos))
+        object.__setattr__(self, "_masks_of", lru_cache(2)(_kept_masks))
         object.__setattr__(self, "_blocked", lru_cache(2)(partial(blocked_videos, self.snapshot.videos)))
 
     @cached_property
@@ -58,7 +58,7 @@ class Live:
     def allowed(self, overlay: Overlay, market: str | None) -> Mask | None:
         """False `(n_videos,)` for the videos that must not be shown in *market*; None where all may be."""
         known = market in self.markets or market in overlay.markets
-        return self._masks(self.shelf, overlay, market if known else None, self.hide_when)
+        return self._masks_of(overlay)(shelf=self.shelf, market=market if known else None, hide_when=self.hide_when)
 
     def is_blocked(self, overlay: Overlay, video_id: str) -> bool:
         """Whether a video, its creator or its brand is blocked: then nothing of it is shown, not even its file."""
@@ -73,6 +73,11 @@ class Live:
         snapshot.background.prepare()
         snapshot.eligible(0, ())
         return self
+
+
+def _kept_masks(overlay: Overlay) -> Callable[..., Mask | None]:
+    """`allowed_videos` of one overlay, with its answers kept: they go with it, since old ones may be large."""
+    return lru_cache(MASKS)(partial(allowed_videos, overlay=overlay))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ It is data about ids, not rows, so it outlives every swap, rollback and restart.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -146,6 +146,15 @@ def available_products(shelf: Shelf, overlay: Overlay, market: str | None) -> Ma
     blocked = shelf.product_ids.rows(overlay.blocks.get(Kind.PRODUCT, ()))
     available[blocked[blocked >= 0]] = False
     return available
+
+
+def is_available(shelf: Shelf, overlay: Overlay, row: int, market: str | None) -> bool:
+    """What `available_products` says of one product, without a look at the others."""
+    product_id = shelf.product_ids.ids[row]
+    names = {(product_id, scope) for scope in ("", market or "")}
+    offers = {name: overlay.offers[name] for name in names if name in overlay.offers}
+    alone = replace(shelf, products=shelf.products[row : row + 1], product_ids=IdMap([product_id]))
+    return bool(available_products(alone, replace(overlay, offers=offers), market)[0])
 
 
 def _of_table(products: pl.DataFrame, market: str | None) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from serving.errors import ApiError, not_found
 from serving.feeds import require_live
 from serving.live import HIDDEN_COLUMNS, Live, Stage
 from serving.media import Elsewhere, find_media
-from serving.overlay import Overlay, available_products
+from serving.overlay import Overlay, is_available
 from serving.routes.common import ItemId, Market, Site, as_json, errors, needs
 from serving.security import Role
 from serving.services import Services
@@ -61,7 +61,7 @@ async def product(services: Site, product_id: ItemId, market: Market = None) -> 
     live, row = _product(stage, product_id)
     answer = {
         "product_id": product_id,
-        "available": bool(available_products(live.shelf, stage.overlay, market)[row]),
+        "available": is_available(live.shelf, stage.overlay, row, market),
         "price": _price(live, stage.overlay, row, market),
         "attributes": _attributes(live.snapshot.products, row),
     }
@@ -87,6 +87,16 @@ def _video(services: Services, video_id: str) -> tuple[Live, int]:
     if row is None or live.is_blocked(stage.overlay, video_id):
         raise not_found("There is no such video.")
     return live, row
+
+
+def _described(stage: Stage, product_id: str, market: str | None) -> dict[str, Any]:
+    live, row = _product(stage, product_id)
+    return {
+        "product_id": product_id,
+        "available": bool(available_products(live.shelf, stage.overlay, market)[row]),
+        "price": _price(live, stage.overlay, row, market),
+        "attributes": _attributes(live.snapshot.products, row),
+    }
 
 
 def _product(stage: Stage, product_id: str) -> tuple[Live, int]:

@@ -18,6 +18,7 @@ from serving.overlay import (
     allowed_videos,
     available_products,
     blocked_videos,
+    is_available,
     parse_overlay,
 )
 
@@ -212,6 +213,8 @@ def test_masks_are_those_of_a_plain_loop(seed, market):
     ]
     hide_when = list(HideWhen)[rng.integers(3)]
 
-    found = hidden(make_shelf(products_of, table, creator_id=creators), overlay(*entries), market, hide_when)
+    shelf, said = make_shelf(products_of, table, creator_id=creators), overlay(*entries)
+    found, available = hidden(shelf, said, market, hide_when), available_products(shelf, said, market)
 
+    assert [is_available(shelf, said, row, market) for row in range(8)] == available.tolist()
     assert found == plain_hidden(products_of, entries, table, market, hide_when, creators)
