@@ -49,7 +49,11 @@ def create_app(services: Services) -> FastAPI:
     _handle_errors(app)
     limits = services.settings
     app.add_middleware(
-        Gate, telemetry=services.telemetry, body_limit=limits.body_limit, upload_limit=limits.upload_limit
+        Gate,
+        telemetry=services.telemetry,
+        keys=services.keys,
+        body_limit=limits.body_limit,
+        upload_limit=limits.upload_limit,
     )
     return app
 

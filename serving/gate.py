@@ -9,19 +9,21 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import ApiError
+from serving.security import KeyRing, Role, bearer_in
 from serving.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)
 MAX_HEADERS, MAX_HEAD_BYTES = 100, 32_768
 UPLOADS = frozenset(("/v1/search/image",))
+OPEN = frozenset(("/healthz", "/readyz", "/openapi.json", "/docs"))
 PLAIN = (b"", b"identity")
 
 
 class Gate:
     """An ASGI middleware; a plain one, since Starlette's base class costs a task for each request."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry, body_limit: int, upload_limit: int) -> None:
-        self._app, self._telemetry = app, telemetry
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, keys: KeyRing, body_limit: int, upload_limit: int) -> None:
+        self._app, self._telemetry, self._keys = app, telemetry, keys
         self._body_limit, self._upload_limit = body_limit, upload_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,6 +35,9 @@ class Gate:
         limit = self._upload_limit if scope["path"] in UPLOADS else self._body_limit
         try:
             _check_head(scope["headers"], limit)
+            if scope["path"] not in OPEN:
+                # What the key allows is the route's to say; of whom has none not even the body is read.
+                self._keys.require(bearer_in(scope["headers"]), Role.READ)
             await self._app(scope, _Bounded(receive, limit), sender)
         except ApiError as error:
             await _answer(sender, error)

@@ -2,7 +2,7 @@
 
 import hmac
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
@@ -54,6 +54,19 @@ class KeyRing:
             cure = f"Use a key from LOOKREEL_{role.name}_KEYS of the server's environment."
             raise ApiError(403, "forbidden", f"This needs the role {role.name.lower()}.", cure)
         return found[0]
+
+
+def bearer_in(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """The key in a request's head.
+
+    >>> bearer_in([(b"host", b"shop"), (b"authorization", b"Bearer abc")])
+    'abc'
+    """
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, key = value.decode("latin-1").partition(" ")
+            return key.strip() if scheme.lower() == "bearer" else None
+    return None
 
 
 def hash_key(key: str) -> bytes:

@@ -102,6 +102,7 @@ def run_server(settings: Settings, app: str) -> None:
         http="serving.server:BoundedProtocol",
         access_log=False,  # paths name users
         server_header=False,
+        limit_concurrency=settings.connections,
         date_header=True,
         timeout_graceful_shutdown=10,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -170,10 +170,11 @@ class Services:
         telemetry.feeds.labels(fallback_of(page) or "personal").inc()
         if page.degraded:
             telemetry.degraded.inc()
-        history = known.history if request.history is None else request.history
+        if request.history is not None:
+            return  # it was given to be answered, not to be kept
         # As of when the history was read: one of somebody who was erased since must go with them.
         read_us = self.now_us() - round((store_s + rank_s) * 1e6)
-        self.parts.recorder.add(Recorded(request.user_id, read_us, history))
+        self.parts.recorder.add(Recorded(request.user_id, read_us, known.history))
 
     def put_overlay(self, entries: Sequence[OverlayEntry]) -> None:
         """Change the overlay for all workers.

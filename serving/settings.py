@@ -43,6 +43,7 @@ class Settings(BaseSettings):
 
     rate_limit: float = Field(0.0, ge=0)  # requests a second for each key; 0: none
     queue_limit: int = Field(64, ge=1)  # answers being worked on or waited for, in each worker
+    connections: int = Field(1000, ge=1)  # open at once, in each worker
     time_limit_s: float = Field(2.0, gt=0)
     body_limit: int = Field(1 << 20, ge=1)  # bytes
     upload_limit: int = Field(8 << 20, ge=1)  # bytes of a picture

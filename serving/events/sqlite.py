@@ -7,6 +7,8 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from serving.events import sql
 from serving.events.ids import mark_of
 from serving.events.protocol import (
@@ -65,9 +67,9 @@ class SqliteStore:
         """As the protocol says; seen videos in the order of their ids."""
         asked = {"user": user_id, "seen_after": now_us - _us(self._limits.seen_s)}
         history, seen, market = self._file.read(sql.USER, asked)[0]
-        kept = sorted(json.loads(history))[-self._limits.history :]  # more stand there after the limit was lowered
+        kept = sorted(orjson.loads(history))[-self._limits.history :]  # more stand there after the limit was lowered
         events = [ProductEvent(event_id, user_id, item, event, at_us) for at_us, event_id, item, event in kept]
-        return UserState(tuple(events), tuple(json.loads(seen)), market)
+        return UserState(tuple(events), tuple(orjson.loads(seen)), market)
 
     def put_markets(self, markets: Mapping[str, str]) -> None:
         """As the protocol says."""

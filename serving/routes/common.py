@@ -72,12 +72,6 @@ def authorize(services: Services, key: str | None, role: Role) -> None:
     services.rate.take(services.keys.require(key, role))
 
 
-def bearer_of(request: Request) -> str | None:
-    """The key in a request's head, as `BEARER` reads it."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return key if scheme.lower() == "bearer" else None
-
-
 def as_json(value: Any) -> Response:
     """An answer that is written already: no model is made of it. What JSON does not know, such as a span, is a text."""
     return Response(orjson.dumps(value, str), media_type="application/json")

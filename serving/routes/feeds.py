@@ -16,8 +16,8 @@ from serving.answers import FeedAnswer, FeedBody, FeedQuery, FeedWishes
 from serving.errors import not_allowed
 from serving.feeds import FeedRequest, make_page, page_json, parse_filters
 from serving.incoming import is_id, parse_time
-from serving.routes.common import ItemId, Site, as_json, authorize, bearer_of, errors, needs, require_k
-from serving.security import Role
+from serving.routes.common import ItemId, Site, as_json, authorize, errors, needs, require_k
+from serving.security import Role, bearer_in
 from serving.services import Services
 
 router = APIRouter(prefix="/v1", tags=["feeds"], dependencies=[Depends(needs(Role.READ))], responses=errors())
@@ -37,7 +37,7 @@ class FeedRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             services: Services = request.app.state.services
-            authorize(services, bearer_of(request), Role.READ)
+            authorize(services, bearer_in(request.scope["headers"]), Role.READ)
             user_id = request.path_params["user_id"]
             if not is_id(user_id):
                 raise not_allowed("user_id is no text of 1 to 200 characters.")

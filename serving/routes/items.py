@@ -89,16 +89,6 @@ def _video(services: Services, video_id: str) -> tuple[Live, int]:
     return live, row
 
 
-def _described(stage: Stage, product_id: str, market: str | None) -> dict[str, Any]:
-    live, row = _product(stage, product_id)
-    return {
-        "product_id": product_id,
-        "available": bool(available_products(live.shelf, stage.overlay, market)[row]),
-        "price": _price(live, stage.overlay, row, market),
-        "attributes": _attributes(live.snapshot.products, row),
-    }
-
-
 def _product(stage: Stage, product_id: str) -> tuple[Live, int]:
     live = require_live(stage)
     row = live.snapshot.product_ids.row(product_id)
