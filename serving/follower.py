@@ -215,10 +215,10 @@ class Follower:
             before, self.stage = self.stage.live, Stage(live, self.stage.overlay)
         self.refused, self.problem, self._logged = None, "", ""
         version, telemetry = live.snapshot.version, self._telemetry
-        telemetry.loaded.labels(version).set(live.opened_us / 1e6)
-        telemetry.counted.labels(version).set(live.snapshot.statistics.as_of_us / 1e6)
+        telemetry.version.set(live.snapshot.manifest.number)
+        telemetry.loaded.set(live.opened_us / 1e6)
+        telemetry.counted.set(live.snapshot.statistics.as_of_us / 1e6)
         if before is not None:
-            telemetry.loaded.labels(before.snapshot.version).set(0)
             telemetry.swaps.labels("swapped").inc()
         logger.info("Version %s is live, after %s", version, before.snapshot.version if before else "none")
 

@@ -39,13 +39,18 @@ class Telemetry:
         self.log_errors = Counter("lookreel_served_log_errors", "Failures of the served log.", registry=own)
         self.shed = Counter("lookreel_requests_shed", "Requests refused, by reason.", ("reason",), registry=own)
         self.swaps = Counter("lookreel_snapshot_swaps", "New versions met, by outcome.", ("outcome",), registry=own)
+        # The number tells versions apart without a label: labels would grow by one with every publication.
+        self.version = Gauge(
+            "lookreel_snapshot_number", "The publication in service; the same in all workers but while they swap.",
+            multiprocess_mode="liveall", registry=own,
+        )  # fmt: skip
         self.loaded = Gauge(
-            "lookreel_snapshot_loaded_timestamp_seconds", "When each version in service was loaded.", ("version",),
+            "lookreel_snapshot_loaded_timestamp_seconds", "When the version in service was loaded.",
             multiprocess_mode="liveall", registry=own,
         )  # fmt: skip
         self.counted = Gauge(
-            "lookreel_snapshot_as_of_timestamp_seconds", "The time that a version's popularity counts to.",
-            ("version",), multiprocess_mode="livemax", registry=own,
+            "lookreel_snapshot_as_of_timestamp_seconds", "The time that the version's popularity counts to.",
+            multiprocess_mode="liveall", registry=own,
         )  # fmt: skip
         self.store_up = Gauge(
             "lookreel_store_up", "1 while the event store answers.", multiprocess_mode="livemin", registry=own
