@@ -22,18 +22,24 @@ from serving.events.protocol import OverlayEntry
 
 
 class Kind(StrEnum):
-    """What an entry is about. The first four are blocks; *key* is the id, or the version."""
+    """What an entry is about. The first four are blocks, the next two offers; *key* is the id, or the version.
+
+    Each field of an offer is an entry of its own: who writes one of them need not read the others, and lose what
+    somebody else wrote meanwhile.
+    """
 
     VIDEO = "video"
     CREATOR = "creator"
     BRAND = "brand"
     PRODUCT = "product"
-    OFFER = "offer"
+    AVAILABLE = "available"
+    PRICE = "price"
     VERDICT = "verdict"
     ACCEPTED = "accepted"
 
 
 BLOCKS = (Kind.VIDEO, Kind.CREATOR, Kind.BRAND, Kind.PRODUCT)
+OFFERS = (Kind.AVAILABLE, Kind.PRICE)  # fields of an `Offer` by their names
 
 
 class HideWhen(StrEnum):
@@ -80,11 +86,20 @@ def parse_overlay(revision: int, entries: Sequence[OverlayEntry]) -> Overlay:
     return Overlay(
         revision,
         {kind: keys[kind] for kind in BLOCKS},
-        {(e.key, e.market): Offer(**json.loads(e.value)) for e in entries if e.kind == Kind.OFFER},
+        _offers(entries),
         {(e.key, e.market): json.loads(e.value) for e in entries if e.kind == Kind.VERDICT},
         keys[Kind.ACCEPTED],
         tuple(entries),
     )
+
+
+def _offers(entries: Sequence[OverlayEntry]) -> dict[tuple[str, str], Offer]:
+    offers: dict[tuple[str, str], Offer] = {}
+    for entry in entries:
+        if entry.kind in OFFERS:
+            name = (entry.key, entry.market)
+            offers[name] = replace(offers.get(name, Offer()), **{entry.kind: json.loads(entry.value)})
+    return offers
 
 
 @dataclass(frozen=True, eq=False)

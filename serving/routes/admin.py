@@ -25,8 +25,7 @@ from serving.answers import (
 from serving.errors import not_found
 from serving.events.protocol import OverlayEntry
 from serving.feeds import require_live
-from serving.overlay import BLOCKS
-from serving.overlay import Kind as EntryKind
+from serving.overlay import BLOCKS, OFFERS
 from serving.routes.common import ItemId, Site, as_json, errors, needs
 from serving.security import Role
 from serving.services import Services
@@ -89,21 +88,17 @@ def _block(entry: OverlayEntry) -> dict[str, str]:
 
 
 def _patch(services: Services, body: ProductsPatch) -> dict[str, Any]:
-    """Write the fields that were given over those that were said before."""
-    known = require_live(services.stage).snapshot.product_ids
-    held = {(e.key, e.market): json.loads(e.value) for e in services.store.overlay() if e.kind == EntryKind.OFFER}
-    now_us = services.now_us()
-    for patch in body.products:
-        given = {name: getattr(patch, name) for name in ("available", "price") if getattr(patch, name) is not None}
-        name = (patch.product_id, patch.market or "")
-        held[name] = held.get(name, {}) | given
-    names = {(patch.product_id, patch.market or "") for patch in body.products}
+    """Write the fields that were given; what was said before of the others stays."""
+    known, now_us = require_live(services.stage).snapshot.product_ids, services.now_us()
     entries = [
-        OverlayEntry(EntryKind.OFFER, key, market, json.dumps(held[key, market]), body.reason, now_us)
-        for key, market in sorted(names)
+        OverlayEntry(field, patch.product_id, patch.market or "", json.dumps(value), body.reason, now_us)
+        for patch in body.products
+        for field in OFFERS
+        if (value := getattr(patch, field)) is not None
     ]
     services.put_overlay(entries)
-    return {"changed": len(entries), "unknown_products": sorted({key for key, _ in names if key not in known})}
+    names = {(patch.product_id, patch.market) for patch in body.products}
+    return {"changed": len(names), "unknown_products": sorted({key for key, _ in names if key not in known})}
 
 
 def _pointer(path: Path) -> str:

@@ -1,5 +1,6 @@
 """What an operator changes while feeds are served: versions, blocks and offers, over swaps, rollbacks and restarts."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from indexing.versions import rollback_snapshot
 from retrieval.snapshot_files import live_version, manifest_path, object_path, read_manifest
 from serving.answers import Block, BlocksAnswer, LoadedAnswer, PatchedAnswer, SnapshotAnswer
+from serving.overlay import Offer
 from tests.serving.site import (
     ADMIN,
     ADMIN_KEY,
@@ -426,7 +428,7 @@ def test_the_same_block_twice_is_one(api):
         {"kind": "video", "key": "v1", "reason": ""},
         {"kind": "video", "key": "", "reason": "x"},
         {"kind": "film", "key": "v1", "reason": "x"},
-        {"kind": "offer", "key": "v1", "reason": "x"},
+        {"kind": "price", "key": "v1", "reason": "x"},
         {"kind": "accepted", "key": "v1", "reason": "x"},
         {"kind": "video", "key": "v" * 201, "reason": "x"},
         {"kind": "video", "key": "v1", "reason": "x" * 501},
@@ -475,6 +477,16 @@ def test_a_field_that_is_absent_stays_as_it_was(api):
         5,
     ]
     assert api.get("/v1/products/p4").json()["available"] is False
+
+
+def test_fields_that_are_written_at_once_are_both_kept(api):
+    bodies = [{"product_id": f"p{n}", **field} for n in range(20) for field in ({"available": False}, {"price": 7.5})]
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda body: api.patch("/v1/products", json={"products": [body]}), bodies))
+    api.services.follower.tick()
+
+    assert set(api.services.stage.overlay.offers.values()) == {Offer(False, 7.5)}
 
 
 def test_offers_of_products_that_the_snapshot_lacks_are_kept_for_the_next(api):

@@ -41,7 +41,8 @@ def block(kind, key):
 
 
 def offer(product, market="", **what):
-    return OverlayEntry("offer", product, market, json.dumps(what), "of the test", 1)
+    ((field, value),) = what.items()
+    return OverlayEntry(field, product, market, json.dumps(value), "of the test", 1)
 
 
 def overlay(*entries):
@@ -110,6 +111,12 @@ def test_a_price_alone_says_nothing_of_availability():
     assert overlay(offer("p0", price=3.0)).offers == {("p0", ""): Offer(None, 3.0)}
 
 
+def test_each_field_of_an_offer_is_said_by_itself():
+    entries = overlay(offer("p0", available=False), offer("p0", price=3.0), offer("p0", "de", price=4.0))
+
+    assert entries.offers == {("p0", ""): Offer(False, 3.0), ("p0", "de"): Offer(None, 4.0)}
+
+
 def test_products_that_are_not_in_the_snapshot_are_passed_over():
     assert available_products(SHELF, overlay(offer("p9", available=False), block("product", "p8")), None).all()
 
@@ -158,7 +165,7 @@ def test_what_was_said_last_and_closest_to_the_market_counts(entries, market, ex
 
 def plain_availability(product, entries, table, market):
     """Whether one product can be had: the first of what blocks, overlay and table say."""
-    said = {(e.key, e.market): json.loads(e.value).get("available") for e in entries if e.kind == "offer"}
+    said = {(e.key, e.market): json.loads(e.value) for e in entries if e.kind == "available"}
     row = next(row for row in table.iter_rows(named=True) if row[C.PRODUCT_ID] == product)
     offers = {one["market"]: one["available"] for one in row[C.OFFERS] or []}
     words = [
