@@ -118,7 +118,9 @@ class Follower:
         if stage.live is None:
             return Examined(new, None, "")
         found = compare(new, stage.live, requests, stage.overlay, choices.config, now_us)
-        return Examined(new, found, choices.bounds.broken_by(found))
+        # One of the same number is the live one, written anew by a purge: what was taken out must not stay for a bound.
+        is_purged = snapshot.manifest.number == stage.live.snapshot.manifest.number
+        return Examined(new, found, "" if is_purged else choices.bounds.broken_by(found))
 
     def _refresh_overlay(self) -> None:
         with self._reading:  # else an overlay that was read first might be put last

@@ -41,7 +41,8 @@ BODY = {
 async def post_events(services: Site, request: Request) -> Response:
     """Store interactions and watches. Each row is accepted or refused with a reason; a known event_id changes nothing.
 
-    What is answered as accepted survives a kill and counts in that user's next feed. 503 says that nothing was stored.
+    What is answered as accepted survives a kill and counts in that user's next feed. After a 503 send it again: a store
+    that was slow to answer may hold it, and takes an event_id once.
     """
     rows = read_rows(await request.body(), request.headers.get("content-type", ""), services.settings.max_events)
     return as_json(await services.storing.run(partial(_store, services, rows)))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from indexing.purge import Asked, PurgePlaces, purge
 from indexing.versions import rollback_snapshot
 from retrieval.snapshot_files import live_version, manifest_path, object_path, read_manifest
 from serving.answers import Block, BlocksAnswer, LoadedAnswer, PatchedAnswer, SnapshotAnswer
@@ -12,6 +13,7 @@ from serving.overlay import Offer
 from tests.serving.site import (
     ADMIN,
     ADMIN_KEY,
+    NOW,
     Clock,
     build_site,
     ids,
@@ -179,6 +181,16 @@ def test_a_refused_version_that_is_accepted_by_name_goes_live(strict, root):
     assert load(strict, version, accept=version).status_code == 200
     assert follow(strict) == version
     assert told(strict).problem == ""
+
+
+def test_what_was_purged_goes_whatever_the_bounds_say(strict, root):
+    gone = video_ids()[:50]
+    asked, places = Asked(videos=tuple(gone)), PurgePlaces(root / "snapshot", root / "videos")
+
+    purge(asked, places, root / "receipt.json", NOW)
+
+    assert follow(strict) == live_version(root / "snapshot")
+    assert shown(strict) == set(video_ids()[50:])
 
 
 def test_rolling_back_is_never_refused_for_its_bounds(strict, root):
