@@ -61,19 +61,28 @@ def matching(frame: pl.DataFrame, where: Where) -> pl.Expr:
     return pl.all_horizontal(pl.repeat(True, pl.len()), *(_passes(frame, one) for one in where))
 
 
+def is_comparable(kind: pl.DataType) -> bool:
+    """Whether filters compare attributes of this type."""
+    if isinstance(kind, pl.List):
+        return kind.inner == pl.String
+    return kind.is_numeric() or kind.is_temporal() or kind in (pl.String, pl.Boolean, pl.Categorical)
+
+
 def _passes(frame: pl.DataFrame, one: Filter) -> pl.Expr:
     if one.field not in frame.columns:
         known = ", ".join(sorted(frame.columns))
         raise UnknownItemError(f"There is no attribute {one.field} to filter by.", f"Use one of {known}.")
     kind, column = frame.schema[one.field], pl.col(one.field)
+    if not is_comparable(kind):
+        raise UnknownItemError(
+            f"The attribute {one.field} is {kind}, which no filter compares.", "Filter by another one."
+        )
     values = [value.casefold() for value in one.values]
-    if isinstance(kind, pl.List) and kind.inner == pl.String:
+    if isinstance(kind, pl.List):
         return column.list.eval(pl.element().str.to_lowercase().is_in(values)).list.any().fill_null(False)
     if kind.is_numeric():
         return column.cast(pl.Float64).is_in(_numbers(one)).fill_null(False)
-    if kind in (pl.String, pl.Boolean, pl.Categorical) or kind.is_temporal():
-        return column.cast(pl.String).str.to_lowercase().is_in(values).fill_null(False)
-    raise UnknownItemError(f"The attribute {one.field} is {kind}, which no filter compares.", "Filter by another one.")
+    return column.cast(pl.String).str.to_lowercase().is_in(values).fill_null(False)
 
 
 def _numbers(one: Filter) -> list[float]:
@@ -81,5 +90,5 @@ def _numbers(one: Filter) -> list[float]:
         return [float(value) for value in one.values]
     except ValueError:
         raise UnknownItemError(
-            f"The attribute {one.field} is a number, and {','.join(one.values)} is not.", f"Write it as {one.field}=1."
+            f"The attribute {one.field} is a number, and {','.join(one.values)} is not.", "Write one such as 1 or 2.5."
         ) from None

@@ -8,6 +8,7 @@ from retrieval.index.protocol import Mask
 from retrieval.log import products_of_videos
 from retrieval.snapshot import Snapshot
 from retrieval.tables import Columns as C
+from retrieval.where import is_comparable
 from serving.cursor import KeyIndex
 from serving.overlay import HideWhen, Overlay, Shelf, allowed_videos, blocked_videos
 
@@ -44,7 +45,9 @@ class Live:
 
     @cached_property
     def filterable(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.snapshot.videos.columns) - HIDDEN_COLUMNS))
+        """The attributes that a filter may name."""
+        kinds = self.snapshot.videos.schema.items()
+        return tuple(sorted(name for name, kind in kinds if name not in HIDDEN_COLUMNS and is_comparable(kind)))
 
     @cached_property
     def markets(self) -> frozenset[str]:

@@ -45,9 +45,9 @@ IN_LOG = ("request_id", "video_id")
 @pytest.fixture(scope="module", name="shop")
 def _shop(tmp_path_factory):
     numbers = range(60)
-    return build_site(
-        tmp_path_factory.mktemp("feeds"), season=list(numbers), rating=[None if n % 4 else n / 8 for n in numbers]
-    )
+    ratings = [None if n % 4 else n / 8 for n in numbers]
+    boxes = [{"width": n} for n in numbers]
+    return build_site(tmp_path_factory.mktemp("feeds"), season=list(numbers), rating=ratings, box=boxes)
 
 
 @pytest.fixture(name="clock")
@@ -335,7 +335,7 @@ def test_filters_of_a_system_hold_beside_those_of_the_request(divided):
     assert shown == {f"v{n}" for n in range(60) if n % 3 == 1 and n % 2}
 
 
-@pytest.mark.parametrize("text", ["colour:red", "uri:v1.mp4", "Markets:de", " :de", ":"])
+@pytest.mark.parametrize("text", ["colour:red", "uri:v1.mp4", "box:1", "Markets:de", " :de", ":"])
 def test_an_unknown_attribute_is_refused_with_the_known_ones(idle, text):
     answer = idle.get("/v1/users/ann/feed", params={"where": text})
 
@@ -343,8 +343,9 @@ def test_an_unknown_attribute_is_refused_with_the_known_ones(idle, text):
     assert "uri" not in answer.json()["error"]["cure"]
 
 
-def test_the_known_attributes_are_listed(idle):
-    answer = idle.get("/v1/users/ann/feed?where=colour:red").json()
+@pytest.mark.parametrize("text", ["colour:red", "box:1"])  # no filter compares boxes
+def test_the_known_attributes_are_listed(idle, text):
+    answer = idle.get(f"/v1/users/ann/feed?where={text}").json()
 
     expected = "brand, creator_id, hashtags, markets, product_ids, published_at, rating, season, title, video_id"
     assert answer["error"]["cure"] == f"Use one of {expected}."
