@@ -53,6 +53,14 @@ class Examined:
     problem: str
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A version that may not go live, and why. It is not kept open: its index alone may be as large as the live one."""
+
+    comparison: Comparison
+    problem: str
+
+
 class Follower:
     """Owns the *stage* of a worker, which it replaces whole; requests read it once each.
 
@@ -70,7 +78,7 @@ class Follower:
         forget: Callable[[], None],
     ) -> None:
         self.stage = Stage(None, Overlay())
-        self.refused: Examined | None = None
+        self.refused: Refused | None = None
         self.problem = self._logged = ""
         self._choices, self._store, self._recorder, self._telemetry = choices, store, recorder, telemetry
         self._now_us, self._forget = now_us, forget
@@ -159,16 +167,16 @@ class Follower:
             version = self._first(version)
         examined = self.examine(version)
         self._failed = ""
-        if self._decide(version, examined):
+        if examined.comparison is None or self._decide(version, examined):
             self._put_live(examined.live)
         else:
-            self.refused = Examined(examined.live, examined.comparison, self._verdict_of(version) or examined.problem)
+            self.refused = Refused(examined.comparison, self._verdict_of(version) or examined.problem)
             self._telemetry.swaps.labels("refused").inc()
             problem = f"Version {version} is refused: {self.refused.problem}. Accept it by name, or roll back."
             self._say(problem, problem)
 
     def _is_refused(self, version: str) -> bool:
-        refused = self.refused is not None and self.refused.live.snapshot.version == version
+        refused = self.refused is not None and self.refused.comparison.version == version
         return refused and version not in self.stage.overlay.accepted
 
     def _first(self, version: str) -> str:
@@ -183,7 +191,7 @@ class Follower:
 
     def _decide(self, version: str, examined: Examined) -> bool:
         """Whether a version goes live: as was decided before, or as we decide now for all workers."""
-        if examined.comparison is None or not self._choices.bounds.any or version in self.stage.overlay.accepted:
+        if not self._choices.bounds.any or version in self.stage.overlay.accepted:
             return True
         try:
             self.put_verdict(examined, only_new=True)

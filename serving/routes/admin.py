@@ -119,5 +119,5 @@ def _snapshot(services: Services) -> dict[str, Any]:
         "as_of": from_us(live.snapshot.statistics.as_of_us).isoformat(),
         "versions": sorted(version_names(path)),
         "problem": refused.problem if refused else follower.problem,
-        "comparison": asdict(refused.comparison) if refused and refused.comparison else None,
+        "comparison": asdict(refused.comparison) if refused else None,
     }

@@ -1,5 +1,6 @@
 """What an operator changes while feeds are served: versions, blocks and offers, over swaps, rollbacks and restarts."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -7,6 +8,7 @@ import pytest
 
 from indexing.purge import Asked, PurgePlaces, purge
 from indexing.versions import rollback_snapshot
+from retrieval.snapshot import Snapshot
 from retrieval.snapshot_files import live_version, manifest_path, object_path, read_manifest
 from serving.answers import Block, BlocksAnswer, LoadedAnswer, PatchedAnswer, SnapshotAnswer
 from serving.overlay import Offer
@@ -151,6 +153,15 @@ def test_a_version_past_the_bounds_is_refused_and_the_old_one_stays(strict, root
     assert "shares 0.00 of the top 10, less than 0.9" in answer.problem
     assert (answer.comparison.overlap, answer.comparison.version, answer.comparison.against) == (0.0, version, first)
     assert shown(strict) == set(video_ids())
+
+
+def test_a_version_that_is_refused_is_not_kept_open(strict, root):
+    version = update_site(root, OTHERS, OTHERS)
+
+    assert follow(strict) != version
+
+    gc.collect()
+    assert version not in {one.version for one in gc.get_objects() if isinstance(one, Snapshot)}
 
 
 def test_a_version_within_the_bounds_goes_live(strict, root):
