@@ -107,8 +107,10 @@ def reasons_of(
     if not len(product_rows):
         return [()] * len(videos)
     shares = product_shares(touched.vectors, touched.weights, videos)
-    products, owner = np.unique(product_rows, return_inverse=True)
-    per_product = shares @ (owner[:, None] == np.arange(len(products)))
+    products, per_product = product_rows, shares
+    if len(set(product_rows.tolist())) < len(product_rows):
+        products, owner = np.unique(product_rows, return_inverse=True)
+        per_product = shares @ (owner[:, None] == np.arange(len(products)))
     top = np.argsort(-per_product, axis=1, kind="stable")[:, :N_REASONS]
     named = [[product_ids[row] for row in rows] for rows in products[top].tolist()]
     amounts = np.take_along_axis(per_product, top, 1).tolist()
