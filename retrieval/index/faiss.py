@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.index.coarse import CoarseScan, make_coarse_scan
 from retrieval.index.faiss_install import load_faiss
-from retrieval.index.planner import FROM_MEMORY, Plan, over_fetch, plan_search
+from retrieval.index.planner import CACHED_ITEMS, FROM_MEMORY, Plan, over_fetch, plan_search
 from retrieval.index.protocol import Half, Mask, Neighbours, best_of_both, no_neighbours, take_best
 
 GATHERED_AT_ONCE = 4096
@@ -29,8 +30,9 @@ class FaissIndex:
     """A flat index of fp16 *vectors* `(n_items, dim)`, kept as given and scanned whole: search is exact.
 
     FAISS holds 2 bytes a dimension (4 as fp32), beside the given vectors, which are not copied but gathered from under
-    selective filters: at 512 dimensions 1 KB for each video beside the snapshot's own 1 KB. Many threads may search at
-    once, and hold little more than their answers; a process that has searched must not fork.
+    selective filters; and in fp16 one more, for `CoarseScan`, once there are more than fit into the processor's cache:
+    at 512 dimensions 1.5 KB for each video beside the snapshot's own 1 KB. Many threads may search at once, and hold
+    little more than their answers; a process that has searched must not fork.
     """
 
     exact = True
@@ -39,6 +41,9 @@ class FaissIndex:
         self._faiss = load_faiss()
         self._vectors = vectors
         self._index = _OPENERS[codec](self._faiss, vectors)
+        self._coarse: CoarseScan | None = None
+        if codec is Codec.FP16 and len(vectors) > CACHED_ITEMS:
+            self._coarse = make_coarse_scan(self._faiss, vectors)
 
     @property
     def n_items(self) -> int:
@@ -46,7 +51,7 @@ class FaissIndex:
 
     @property
     def held_bytes(self) -> int:
-        return held_bytes(self._index)
+        return held_bytes(self._index) + (held_bytes(self._coarse.index) if self._coarse else 0)
 
     def search(self, queries: NDArray[np.float32], k: int, eligible: Mask | None = None) -> Neighbours:
         """The *k* best eligible rows of each query; see `VectorIndex.search`."""
@@ -56,14 +61,22 @@ class FaissIndex:
             return no_neighbours(len(queries), k)
         use_threads(self._faiss, len(queries), n_eligible)
         if eligible is None or n_eligible == self.n_items:
-            return scan(self._index, queries, k)
+            return self._scan_coarsely(queries, k, None) or scan(self._index, queries, k)
         match plan_search(n_eligible, self.n_items, n_queries=len(queries), k=k):
             case Plan.GATHER:
                 return search_gathered(self._vectors, queries, k, eligible)
             case Plan.SELECT:
                 return scan(self._index, queries, k, selecting(self._faiss.SearchParameters, eligible))
             case Plan.SCAN:
-                return self._scan_and_drop(queries, k, eligible, n_eligible)
+                found = self._scan_coarsely(queries, k, eligible)
+                return found or self._scan_and_drop(queries, k, eligible, n_eligible)
+
+    def _scan_coarsely(self, queries: NDArray[np.float32], k: int, eligible: Mask | None) -> Neighbours | None:
+        """The answer to a single query by way of int8; None where that leaves doubt, and for batches."""
+        if self._coarse is None or len(queries) > 1:
+            return None
+        rows = self._coarse.candidates(queries[0], k, eligible)
+        return None if rows is None else _search_rows(self._vectors, queries, k, rows)
 
     def _scan_and_drop(self, queries: NDArray[np.float32], k: int, eligible: Mask, n_eligible: int) -> Neighbours:
         """Fetch more than *k* and drop what is not eligible; queries left short are asked again otherwise."""
