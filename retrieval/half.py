@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.index.protocol import Half
+Half = NDArray[np.float16]
 
 
 def decoded(vectors: Half) -> NDArray[np.float32]:

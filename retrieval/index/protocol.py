@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Half = NDArray[np.float16]
+from retrieval.half import Half as Half
+
 Mask = NDArray[np.bool_]
 
 
