@@ -18,7 +18,7 @@ from retrieval.index.protocol import Half, Mask
 
 MOST = 127
 ROWS_AT_ONCE = 4096  # 8 MB as float32 at 512 dimensions: what is done to a block stays in the cache
-FIRST, LAST = 256, 4096  # rows fetched by coarse score; where the second leave doubt, the plain scan answers
+FIRST, LAST = 512, 4096  # rows fetched by coarse score; where the second leave doubt, the plain scan answers
 TINY = 1e-30  # below it float32 rounds by more than is allowed for
 ROUNDING = 4e-6  # of |q| |v|: what float32 sums of 512 products are off by, with room to spare
 Floats = NDArray[np.float32]
