@@ -84,7 +84,7 @@ class Follower:
         self._now_us, self._forget = now_us, forget
         self._failed, self._again_at = "", 0.0
         self._saved_at = self._cleaned_at = -CLEAN_S
-        self._reading, self._changing = threading.Lock(), threading.Lock()
+        self._reading, self._changing, self._following = threading.Lock(), threading.Lock(), threading.Lock()
 
     def tick(self) -> None:
         """Look once for everything. What cannot be had now is tried again."""
@@ -99,9 +99,10 @@ class Follower:
         self._refresh_overlay()
 
     def follow(self) -> None:
-        """Look for the pointer, and go where it points."""
+        """Look for the pointer, and go where it points; who calls while another does waits, and then looks."""
         try:
-            self._follow_pointer()
+            with self._following:
+                self._follow_pointer()
         except UserFacingError as error:  # also of a version that lacks an attribute by which the system filters
             self._say("The live version cannot be opened; the log of this server says why.", error.message)
 
