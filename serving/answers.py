@@ -261,7 +261,7 @@ class MergedAnswer(Answer):
 
 
 class OfferPatch(Strict):
-    """What holds of a product now, in a *market* or in all; a field that is absent stays as it is."""
+    """What holds of a product now, in a *market* or in all; an absent field stays as it is, null lifts it."""
 
     product_id: Id
     market: Market | None = None
@@ -277,7 +277,7 @@ class ProductsPatch(Strict):
 
 
 class PatchedAnswer(Answer):
-    """How many offers hold now, and which products the snapshot lacks."""
+    """How many offers were written or lifted, and which products the snapshot lacks."""
 
     changed: int
     unknown_products: list[str]

@@ -205,8 +205,15 @@ def unblock(kind: a.Kind, key: str) -> Call[a.BlocksAnswer]:
 
 
 def patch_products(products: Sequence[Row], *, reason: str = "") -> Call[a.PatchedAnswer]:
-    """Say that products are to be had or not, or what they cost: rows of product_id, market, available, price."""
-    body = to_json({"products": [row_of(item) for item in products], "reason": reason})
+    """Say that products are to be had or not, or what they cost: rows of product_id, market, available, price.
+
+    An absent field stays as it is; one that a mapping has as None is lifted, and the snapshot's value holds again.
+
+    >>> patch_products([{"product_id": "p7", "price": None}]).body
+    b'{"products":[{"product_id":"p7","price":null}],"reason":""}'
+    """
+    rows = [dict(item) if isinstance(item, Mapping) else row_of(item) for item in products]
+    body = to_json({"products": rows, "reason": reason})
     return Call("PATCH", _path("products"), model_of(a.PatchedAnswer), headers=_JSON, body=body)
 
 

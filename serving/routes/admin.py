@@ -78,7 +78,10 @@ async def unblock(services: Site, kind: Kind, key: ItemId) -> Response:
 
 @products.patch("/products", response_model=PatchedAnswer)
 async def patch_products(services: Site, body: ProductsPatch) -> Response:
-    """Say that products are or are not to be had, or what they cost now: within 2 seconds every worker knows."""
+    """Say that products are or are not to be had, or what they cost now: within 2 seconds every worker knows.
+
+    A field that is null is lifted: the snapshot's value holds again.
+    """
     return as_json(await services.storing.run(partial(_patch, services, body)))
 
 
@@ -88,15 +91,21 @@ def _block(entry: OverlayEntry) -> dict[str, str]:
 
 
 def _patch(services: Services, body: ProductsPatch) -> dict[str, Any]:
-    """Write the fields that were given; what was said before of the others stays."""
+    """Write the fields that were given, and drop those given as null; what was said before of the others stays.
+
+    Where the store fails between the two, what was written holds, and the same patch again does the rest.
+    """
     known, now_us = require_live(services.stage).snapshot.product_ids, services.now_us()
-    entries = [
-        OverlayEntry(field, patch.product_id, patch.market or "", json.dumps(value), body.reason, now_us)
+    told = {
+        (field, patch.product_id, patch.market or ""): getattr(patch, field)
         for patch in body.products
         for field in OFFERS
-        if (value := getattr(patch, field)) is not None
-    ]
-    services.put_overlay(entries)
+        if field in patch.model_fields_set
+    }
+    said = {name: value for name, value in told.items() if value is not None}
+    services.put_overlay([OverlayEntry(*name, json.dumps(value), body.reason, now_us) for name, value in said.items()])
+    if lifted := [name for name in told if name not in said]:
+        services.store.drop_overlay(lifted)
     names = {(patch.product_id, patch.market) for patch in body.products}
     return {"changed": len(names), "unknown_products": sorted({key for key, _ in names if key not in known})}
 

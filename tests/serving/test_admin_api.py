@@ -1,6 +1,7 @@
 """What an operator changes while feeds are served: versions, blocks and offers, over swaps, rollbacks and restarts."""
 
 import gc
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -501,6 +502,37 @@ def test_a_field_that_is_absent_stays_as_it_was(api):
         5,
     ]
     assert api.get("/v1/products/p4").json()["available"] is False
+
+
+def test_a_field_that_is_null_is_lifted_in_that_market_alone(api):
+    patch(api, {"product_id": "p4", "available": False, "price": 7.5}, {"product_id": "p4", "price": 5, "market": "de"})
+
+    answer = patch(api, {"product_id": "p4", "available": None}, {"product_id": "p4", "price": None, "market": "de"})
+
+    assert answer.changed == 2
+    assert shown(api) == set(video_ids())
+    assert api.services.stage.overlay.offers == {("p4", ""): Offer(None, 7.5)}
+    assert api.get("/v1/products/p4?market=de").json()["price"] == 7.5
+
+
+def test_an_offer_of_which_all_is_lifted_leaves_nothing_in_the_store_or_its_copy(api, root):
+    before = api.get("/v1/products/p4").json()
+    patch(api, {"product_id": "p4", "available": False, "price": 7.5, "market": "de"})
+
+    patch(
+        api, {"product_id": "p4", "available": None, "price": None, "market": "de"}, {"product_id": "p5", "price": None}
+    )
+
+    assert api.services.store.overlay() == []
+    assert json.loads((root / "state/overlay.json").read_text())["entries"] == []
+    assert api.get("/v1/products/p4?market=de").json() == before
+
+
+def test_what_a_patch_says_last_of_a_field_counts(api):
+    patch(api, {"product_id": "p4", "price": None}, {"product_id": "p4", "price": 5})
+    patch(api, {"product_id": "p5", "price": 5}, {"product_id": "p5", "price": None})
+
+    assert api.services.stage.overlay.offers == {("p4", ""): Offer(None, 5)}
 
 
 def test_fields_that_are_written_at_once_are_both_kept(api):
