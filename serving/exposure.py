@@ -73,7 +73,8 @@ class _Line:
 class ServedLog:
     """Appends served pages to files of one process: `served-<UTC date>-<host>-<pid>-<n>.jsonl`, readable by its owner.
 
-    What a SIGKILL loses is at most *flush_rows* rows and *flush_s* seconds; only while the disk refuses or holds up a
+    What a SIGKILL loses is at most *flush_rows* rows, with `keep` those beside that came while the thread was woken, and
+    *flush_s* seconds; only while the disk refuses or holds up a
     write, what waits for it is lost as well: at most *max_waiting_rows* rows, and those beyond are dropped and counted.
     A power cut also loses what the kernel had not yet written: nothing here waits for the disk.
 
@@ -99,7 +100,7 @@ class ServedLog:
         self._lines: list[_Line] = []  # what could not be written; only touched by who holds _writing
         self._rows = 0  # of both
         self._buffering, self._writing = threading.Lock(), threading.Lock()
-        self._closed, self._failing = threading.Event(), False
+        self._wake, self._closed, self._failing = threading.Event(), False, False
         self.errors = self.dropped_rows = 0
         self._thread = threading.Thread(target=self._flush_often, name="served-log", daemon=True)
         self._thread.start()
@@ -110,18 +111,13 @@ class ServedLog:
         The call that makes *flush_rows* of them wait writes them itself, since no more may be lost. To wake the thread
         for it cost calls in a busy process more: they then waited for it to get its turn.
         """
-        rows = len(page.video_ids)
-        if not rows:
-            return
-        with self._buffering:
-            if self._rows + rows > self._max_rows:
-                self.dropped_rows += rows
-                return
-            self._pages.append(page)
-            self._rows += rows
-            waiting = self._rows
-        if waiting >= self._flush_rows and not self._failing:  # while it fails only the thread tries, no feed call
+        if self._buffer(page):
             self._write_out(MAX_HOLD_S)
+
+    def keep(self, page: ServedPage) -> None:
+        """Log a page as `append` does, but leave all writing to the thread: an event loop must not wait for a disk."""
+        if self._buffer(page):
+            self._wake.set()
 
     def flush(self) -> None:
         """Write what waits now. What cannot be written is counted as one error and waits for the next time."""
@@ -129,7 +125,8 @@ class ServedLog:
 
     def close(self) -> None:
         """Flush and end the thread. What still cannot be written is lost, and counted as dropped."""
-        self._closed.set()
+        self._closed = True
+        self._wake.set()
         self._thread.join()
         self.flush()
         with self._writing, self._buffering:
@@ -138,8 +135,25 @@ class ServedLog:
             self._writer.close()
 
     def _flush_often(self) -> None:
-        while not self._closed.wait(self._flush_s):
-            self._write_out(FOREVER)
+        while not self._closed:
+            self._wake.wait(self._flush_s)
+            self._wake.clear()
+            if not self._closed:  # close() writes the rest
+                self._write_out(FOREVER)
+
+    def _buffer(self, page: ServedPage) -> bool:
+        """Take a page in; True when so many rows wait that they are to be written now."""
+        rows = len(page.video_ids)
+        if not rows:
+            return False
+        with self._buffering:
+            if self._rows + rows > self._max_rows:
+                self.dropped_rows += rows
+                return False
+            self._pages.append(page)
+            self._rows += rows
+            waiting = self._rows
+        return waiting >= self._flush_rows and not self._failing  # while it fails only the thread tries, no feed call
 
     def _write_out(self, wait_s: float) -> None:
         """Write what waits. While another thread is at it we wait *wait_s*; if it takes longer, the disk hangs."""

@@ -58,11 +58,12 @@ class Chosen:
 class Page:
     """One page. *degraded* says that the user's events could not be read; *again* that all was seen before.
 
-    *exhausted* says that nothing unseen is left behind this page.
+    *exhausted* says that nothing unseen is left behind this page, *asked_us* when it was asked for.
     """
 
     feed_id: str
     request_id: str
+    asked_us: int
     feed: Feed
     chosen: Chosen
     asker: Asker
@@ -87,12 +88,11 @@ class Site(Protocol):
     def now_us(self) -> int: ...
     def choose(self, user_id: str, name: str | None, choices: tuple[tuple[str, Any], ...]) -> Chosen: ...
     def remembered(self, user_id: str, now_us: int) -> UserState: ...
-    def served(self, page: ServedPage) -> None: ...
     def observe(self, request: FeedRequest, page: Page, known: UserState, store_s: float, rank_s: float) -> None: ...
 
 
 def make_page(site: Site, request: FeedRequest) -> Page:
-    """Answer one request, and write down what was served.
+    """Answer one request. Who sends the page writes it down as served: see `served_page`.
 
     Raises:
         ApiError: the system, a filter or the cursor cannot be used, or nothing is loaded yet.
@@ -118,10 +118,9 @@ def make_page(site: Site, request: FeedRequest) -> Page:
     none_left = k > 0 and feed.eligible <= feed.returned  # a list may be short of k by its rules alone
     behind = advance(cursor, [video.video_id for video in feed.videos], again=again or none_left)
     page = Page(
-        cursor.feed_id, request_id, feed, chosen, asker, market, 1 + len(cursor.served), degraded, again,
+        cursor.feed_id, request_id, now_us, feed, chosen, asker, market, 1 + len(cursor.served), degraded, again,
         behind.again or k < request.k, sign(behind, site.secret),
     )  # fmt: skip
-    site.served(_served_page(page, request, now_us))
     site.observe(request, page, known, asked_at - started, perf_counter() - asked_at)
     return page
 
@@ -210,14 +209,14 @@ def _nothing(live: Live, chosen: Chosen) -> Feed:
     return Feed("", (), 0, 0, True, chosen.name, chosen.config.hash, live.snapshot.version, False, False)
 
 
-def _served_page(page: Page, request: FeedRequest, now_us: int) -> ServedPage:
+def served_page(page: Page, request: FeedRequest) -> ServedPage:
     """What the log of served pages keeps; who gave a history and no name is somebody else with each feed."""
     videos = page.feed.videos
     return ServedPage(
         page.feed_id,
         page.request_id,
         request.user_id or f"anonymous:{page.feed_id}",
-        now_us,
+        page.asked_us,
         page.chosen.name,
         page.chosen.config.hash,
         page.feed.snapshot,

@@ -157,8 +157,8 @@ class Services:
         return self.store.user(user_id, now_us)
 
     def served(self, page: ServedPage) -> None:
-        """Write down what was served."""
-        self.parts.log.append(page)
+        """Write down what was served; the event loop may call this."""
+        self.parts.log.keep(page)
 
     def observe(self, request: FeedRequest, page: Page, known: UserState, store_s: float, rank_s: float) -> None:
         """Count a page, and keep its request to warm the next version with."""

@@ -14,7 +14,7 @@ from retrieval.asking import Touch
 from retrieval.config import parse_half_life
 from serving.answers import FeedAnswer, FeedBody, FeedQuery, FeedWishes
 from serving.errors import not_allowed
-from serving.feeds import FeedRequest, make_page, page_json, parse_filters
+from serving.feeds import FeedRequest, make_page, page_json, parse_filters, served_page
 from serving.incoming import is_id, parse_time
 from serving.routes.common import ItemId, Site, as_json, authorize, errors, needs, require_k
 from serving.security import Role, bearer_in
@@ -111,7 +111,9 @@ def _request(services: Services, wishes: FeedWishes, user_id: str, history: tupl
 
 async def _page(services: Services, request: FeedRequest) -> Response:
     page = await services.ranking.run(partial(make_page, services, request))
-    return as_json(page_json(page, services.grades))
+    answer = as_json(page_json(page, services.grades))
+    services.served(served_page(page, request))  # only here: a page that was late is answered 503, and not served
+    return answer
 
 
 def _touches(body: FeedBody) -> tuple[Touch, ...]:

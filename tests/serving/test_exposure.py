@@ -85,6 +85,15 @@ def test_enough_rows_are_written_before_the_call_returns(tmp_path):
     log.close()
 
 
+def test_enough_rows_that_are_kept_are_soon_written_by_the_thread(tmp_path):
+    log = ServedLog(tmp_path, flush_rows=4, flush_s=NEVER_S)
+
+    log.keep(make_page("a", "b", "c", "d"))
+
+    assert waiting_for(lambda: rows_in(tmp_path) == 4)
+    log.close()
+
+
 def test_fewer_rows_wait(tmp_path):
     log = ServedLog(tmp_path, flush_rows=4, flush_s=NEVER_S)
 

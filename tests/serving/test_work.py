@@ -187,6 +187,20 @@ def test_an_overloaded_server_sheds_feeds_and_answers_the_rest(slow):
     assert 'lookreel_requests_shed_total{reason="busy"} 4.0' in text
 
 
+def test_a_feed_that_came_too_late_is_not_logged_as_served(slow, tmp_path):
+    services, go = slow
+    with running(create_app(services)) as port:
+        go.clear()
+        late = talk(port, FEED)[0]
+        go.set()
+        time.sleep(0.2)
+        answered = talk(port, FEED)[0]
+
+    assert [status(late), status(answered)] == [503, 200]
+    (file,) = (tmp_path / "state/served").glob("*.jsonl")
+    assert len(file.read_bytes().splitlines()) == 1
+
+
 def asking(port, n):
     """The answers to so many feeds that are asked for at once."""
     with ThreadPoolExecutor(n) as pool:
