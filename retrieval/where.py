@@ -1,11 +1,15 @@
 """Filters on attributes: `markets=de`, also in a list, several values or several fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TypeVar
 
 import polars as pl
 
 from retrieval.errors import ConfigError, UnknownItemError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,14 +85,45 @@ def _passes(frame: pl.DataFrame, one: Filter) -> pl.Expr:
     if isinstance(kind, pl.List):
         return column.list.eval(pl.element().str.to_lowercase().is_in(values)).list.any().fill_null(False)
     if kind.is_numeric():
-        return column.cast(pl.Float64).is_in(_numbers(one)).fill_null(False)
+        return column.cast(pl.Float64).is_in(_read(one, float, "a number", "1 or 2.5")).fill_null(False)
+    if kind == pl.Boolean:
+        return column.is_in(_read(one, _flag, "true or false", "true")).fill_null(False)
+    if kind == pl.Date:
+        return column.is_in(_read(one, date.fromisoformat, "a date", "2026-01-31")).fill_null(False)
+    if isinstance(kind, pl.Datetime):
+        return _at_times(column, kind, one)
     return column.cast(pl.String).str.to_lowercase().is_in(values).fill_null(False)
 
 
-def _numbers(one: Filter) -> list[float]:
+def _at_times(column: pl.Expr, kind: pl.Datetime, one: Filter) -> pl.Expr:
+    """True at these instants or on these days; what has no zone is in UTC."""
+    spans = _read(one, _day_or_instant, "a time", "2026-01-31 or 2026-01-31T12:00:00Z")
+    days = [span for span in spans if not isinstance(span, datetime)]
+    instants = [span for span in spans if isinstance(span, datetime)]
+    zoned = column.dt.convert_time_zone("UTC") if kind.time_zone else column.dt.replace_time_zone("UTC")
+    utc = zoned.dt.cast_time_unit("us")
+    return (
+        utc.dt.date().is_in(pl.lit(pl.Series(days, dtype=pl.Date)).implode())
+        | utc.is_in(pl.lit(pl.Series(instants, dtype=pl.Datetime("us", "UTC"))).implode())
+    ).fill_null(False)
+
+
+def _day_or_instant(text: str) -> date:
+    if len(text) == len("2026-01-31"):
+        return date.fromisoformat(text)
+    instant = datetime.fromisoformat(text.upper())
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _flag(text: str) -> bool:
+    return {"true": True, "false": False}[text.casefold()]
+
+
+def _read(one: Filter, parse: Callable[[str], T], kind: str, example: str) -> list[T]:
+    """The values of a filter as its attribute has them."""
     try:
-        return [float(value) for value in one.values]
-    except ValueError:
+        return [parse(value) for value in one.values]
+    except (ValueError, KeyError, OverflowError):
         raise UnknownItemError(
-            f"The attribute {one.field} is a number, and {','.join(one.values)} is not.", "Write one such as 1 or 2.5."
+            f"The attribute {one.field} is {kind}, and {','.join(one.values)} is not.", f"Write one such as {example}."
         ) from None

@@ -1,6 +1,6 @@
 """Filters on every kind of attribute, and what is said of those that make no sense."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
@@ -16,6 +16,8 @@ FRAME = pl.DataFrame(
         "price": [1.5, 2.0, 3.0],
         "live": [True, False, None],
         "day": [date(2026, 1, 1), date(2026, 1, 2), None],
+        "at": [datetime(2026, 1, 1, 12), datetime(2026, 1, 2, 0), None],
+        "zoned": [datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 1, 2, 0, tzinfo=UTC), None],
         "box": [[1.0], [2.0], [3.0]],
     }
 )
@@ -36,7 +38,13 @@ def passing(*filters):
         (["views=1,2"], [0, 1]),
         (["price=2"], [1]),
         (["live=true"], [0]),
+        (["live=False"], [1]),
         (["day=2026-01-02"], [1]),
+        (["at=2026-01-01"], [0]),
+        (["at=2026-01-02T00:00:00"], [1]),
+        (["zoned=2026-01-01T13:00:00+01:00"], [0]),
+        (["zoned=2026-01-01T12:00:00Z,2026-01-02"], [0, 1]),
+        (["zoned=2026-01-02T12:00:00Z"], []),
         (["markets=fr", "markets=de"], [0]),
         (["markets=fr", "views=2"], [1]),
         (["language=xx"], []),
@@ -48,7 +56,16 @@ def test_filters_pass_the_rows_that_hold_a_value(filters, rows):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("mood=calm", "no attribute mood"), ("views=many", "views is a number"), ("box=1", "which no filter compares")],
+    [
+        ("mood=calm", "no attribute mood"),
+        ("views=many", "views is a number"),
+        ("live=perhaps", "live is true or false, and perhaps is not"),
+        ("day=abc", "day is a date, and abc is not"),
+        ("at=abc", "at is a time, and abc is not"),
+        ("zoned=2026-02-30", "zoned is a time"),
+        ("zoned=0001-01-01T00:00:00+14:00", "zoned is a time"),
+        ("box=1", "which no filter compares"),
+    ],
 )
 def test_senseless_filters_are_refused(text, words):
     with pytest.raises(UnknownItemError, match=words):

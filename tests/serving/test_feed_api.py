@@ -357,6 +357,15 @@ def test_a_filter_that_cannot_be_read_is_refused(idle, text):
     assert idle.post("/v1/feed", json={"history": [], "where": [text]}).status_code == 422
 
 
+@pytest.mark.parametrize("text", ["published_at:abc", "season:high"])
+@pytest.mark.parametrize("path", ["users/ann/feed", "videos/v1/similar"])
+def test_a_value_of_another_type_is_refused_with_the_type_of_the_field(idle, path, text):
+    answer = idle.get(f"/v1/{path}", params={"where": text})
+
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"].startswith(f"The attribute {text.split(':')[0]} is a ")
+
+
 RULES = [
     ("cap_creator=1", {"rules.cap_creator": 1}),
     ("cap_brand=2", {"rules.cap_brand": 2}),
