@@ -73,9 +73,9 @@ class _Line:
 class ServedLog:
     """Appends served pages to files of one process: `served-<UTC date>-<host>-<pid>-<n>.jsonl`, readable by its owner.
 
-    What a SIGKILL loses is at most *flush_rows* rows, with `keep` those beside that came while the thread was woken, and
-    *flush_s* seconds; only while the disk refuses or holds up a
-    write, what waits for it is lost as well: at most *max_waiting_rows* rows, and those beyond are dropped and counted.
+    What a SIGKILL loses is at most *flush_rows* rows (with `keep`, also those that came while the thread was woken) and
+    *flush_s* seconds; only while the disk refuses or holds up a write, what waits for it is lost as well: at most
+    *max_waiting_rows* rows, and those beyond are dropped and counted.
     A power cut also loses what the kernel had not yet written: nothing here waits for the disk.
 
     *errors* counts what went wrong, *dropped_rows* the rows that will never be written.

@@ -58,11 +58,13 @@ class Chosen:
 class Page:
     """One page. *degraded* says that the user's events could not be read; *again* that all was seen before.
 
-    *exhausted* says that nothing unseen is left behind this page, *asked_us* when it was asked for.
+    *exhausted* says that nothing unseen is left behind this page, *asked_us* when it was asked for; *user_id* is
+    "" for who has no name.
     """
 
     feed_id: str
     request_id: str
+    user_id: str
     asked_us: int
     feed: Feed
     chosen: Chosen
@@ -109,7 +111,7 @@ def make_page(site: Site, request: FeedRequest) -> Page:
     served = _rows(live, request, cursor)
     seen = live.snapshot.video_ids.rows(known.seen)
     k = min(request.k, site.max_pages - len(cursor.served))
-    answer = _Answering(live, request, chosen, known, market, allowed, now_us, request_id)
+    answer = _Answering(live, request, chosen, known, market, allowed, now_us, cursor.feed_id, request_id)
     again, asker = cursor.again, answer.asker(served if cursor.again else np.concatenate([served, seen]))
     feed = answer.rank(k, asker)
     if not (feed.videos or again) and len(seen):
@@ -118,8 +120,8 @@ def make_page(site: Site, request: FeedRequest) -> Page:
     none_left = k > 0 and feed.eligible <= feed.returned  # a list may be short of k by its rules alone
     behind = advance(cursor, [video.video_id for video in feed.videos], again=again or none_left)
     page = Page(
-        cursor.feed_id, request_id, now_us, feed, chosen, asker, market, 1 + len(cursor.served), degraded, again,
-        behind.again or k < request.k, sign(behind, site.secret),
+        cursor.feed_id, request_id, request.user_id, now_us, feed, chosen, asker, market, 1 + len(cursor.served),
+        degraded, again, behind.again or k < request.k, sign(behind, site.secret),
     )  # fmt: skip
     site.observe(request, page, known, asked_at - started, perf_counter() - asked_at)
     return page
@@ -147,10 +149,11 @@ class _Answering:
     market: str | None
     allowed: Mask | None
     now_us: int
+    feed_id: str
     request_id: str
 
     def asker(self, without: Ints) -> Asker:
-        config, user_id = self.chosen.config, self.request.user_id
+        config, user_id = self.chosen.config, ranked_as(self.request, self.feed_id)
         if self.request.history is not None:
             return ask(self.live.snapshot, self.request.history, config, self.now_us, without, user_id, self.market)
         history = self.known.history
@@ -210,12 +213,12 @@ def _nothing(live: Live, chosen: Chosen) -> Feed:
 
 
 def served_page(page: Page, request: FeedRequest) -> ServedPage:
-    """What the log of served pages keeps; who gave a history and no name is somebody else with each feed."""
+    """What the log of served pages keeps."""
     videos = page.feed.videos
     return ServedPage(
         page.feed_id,
         page.request_id,
-        request.user_id or f"anonymous:{page.feed_id}",
+        ranked_as(request, page.feed_id),
         page.asked_us,
         page.chosen.name,
         page.chosen.config.hash,
@@ -229,10 +232,14 @@ def served_page(page: Page, request: FeedRequest) -> ServedPage:
     )
 
 
+def ranked_as(request: FeedRequest, feed_id: str) -> str:
+    """Whom a list is for: the user, or somebody else with each feed, so that chance draws anew for who has no name."""
+    return request.user_id or f"anonymous:{feed_id}"
+
+
 def page_json(page: Page, grades: Mapping[tuple[str, str], int]) -> dict[str, Any]:
     """The page as the API answers it; `serving.answers.FeedAnswer` documents the fields."""
-    feed, audience = page.feed, page.asker.audience
-    user_id = audience.user_ids[0]
+    feed, audience, user_id = page.feed, page.asker.audience, page.user_id
     return {
         "feed_id": page.feed_id,
         "request_id": page.request_id,

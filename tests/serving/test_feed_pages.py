@@ -182,6 +182,18 @@ def test_a_feed_of_a_history_is_paged_as_well(api):
     assert shown(first, second) == shown(page(api, query="k=40"))
 
 
+def test_chance_draws_anew_for_each_feed_without_a_name_and_its_pages_go_on(api):
+    body = {"history": [], "k": 30, "system": "random"}
+    first, other = api.post("/v1/feed", json=body).json(), api.post("/v1/feed", json=body).json()
+    rest = api.post("/v1/feed", json=body | {"cursor": first["cursor"]}).json()
+
+    scores = [video["score"] for video in first["videos"] + rest["videos"]]
+    assert shown(first) != shown(other)
+    assert first["user"]["user_id"] is other["user"]["user_id"] is None
+    assert sorted(shown(first, rest)) == sorted(video_ids())
+    assert scores == sorted(scores, reverse=True)  # one order, drawn once
+
+
 @pytest.mark.parametrize("text", ["", "forged", "A" * 20_000, "%FF", "%00", "%F0%9F%98%80"])
 def test_what_is_no_cursor_is_refused(api, text):
     answer = api.get(f"/v1/users/ann/feed?cursor={text}")
