@@ -1,0 +1,29 @@
+"""What every judge can do."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from judge.rubric import Rubric
+from judge.task import Task
+from judge.verdict import Outcome
+
+
+class Judge(Protocol):
+    """Grades videos for one shopper.
+
+    *name* is how it was asked for; *fingerprint* names everything that could change a grade: weights, sizes, settings.
+    """
+
+    name: str
+    fingerprint: str
+
+    def grade(self, task: Task, rubric: Rubric, *, explain: bool = False) -> Sequence[Outcome]:
+        """One outcome for each video of *task*, in their order.
+
+        Args:
+            explain: give each verdict a short reason too, where the judge can.
+
+        Raises:
+            UserFacingError: the judge cannot go on: no memory, no server, no budget left.
+        """
+        ...
