@@ -1,6 +1,6 @@
 """What every judge can do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
 from judge.rubric import Rubric
@@ -12,13 +12,16 @@ class Judge(Protocol):
     """Grades videos for one shopper.
 
     *name* is how it was asked for; *fingerprint* names everything that could change a grade: weights, sizes, settings.
+
+    A judge may have two more attributes: *reads_pictures*, false where it looks at no photo and no frame, and *price*,
+    what one judgment costs as far as it knows.
     """
 
     name: str
     fingerprint: str
 
-    def grade(self, task: Task, rubric: Rubric, *, explain: bool = False) -> Sequence[Outcome]:
-        """One outcome for each video of *task*, in their order.
+    def grade(self, task: Task, rubric: Rubric, *, explain: bool = False) -> Iterator[Outcome]:
+        """One outcome for each video of *task*, in their order, each as soon as it is known: the run keeps it then.
 
         Args:
             explain: give each verdict a short reason too, where the judge can.

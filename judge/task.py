@@ -1,6 +1,7 @@
 """What a judge is asked: one shopper's products, and the videos to grade for them."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,11 @@ class ShownProduct:
     title: str
     photo: bytes | None
 
+    @property
+    def content(self) -> str:
+        """Twelve hexadecimal digits of all that the judge sees of it."""
+        return content_of(self.title, photo_digest(self.photo))
+
 
 @dataclass(frozen=True)
 class ShownVideo:
@@ -28,7 +34,7 @@ class ShownVideo:
     @cached_property
     def content(self) -> str:
         """Twelve hexadecimal digits of all that the judge sees of it."""
-        return _digest([self.title.encode(), *self.frames, repr(self.times_s).encode()])
+        return content_of(self.title, frames_digest(self.frames, self.times_s))
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,30 @@ class Task:
     @cached_property
     def content(self) -> str:
         """Twelve hexadecimal digits of all that the judge sees of the history, in its order."""
-        parts = [part for product in self.history for part in (product.title.encode(), product.photo or b"")]
-        return _digest(parts)
+        return history_content(product.content for product in self.history)
 
 
-def _digest(parts: list[bytes]) -> str:
+def photo_digest(photo: bytes | None) -> str:
+    """What stands for a photo in `content_of`; empty where there is none."""
+    return "" if photo is None else _digest([photo])
+
+
+def frames_digest(frames: Sequence[bytes], times_s: Sequence[float]) -> str:
+    """What stands for a video's frames in `content_of`; empty where there are none."""
+    return _digest([*frames, repr(tuple(times_s)).encode()]) if frames else ""
+
+
+def content_of(title: str, pictures: str) -> str:
+    """The content of a product or video, of its title and the digest of its pictures: these need not be at hand."""
+    return _digest([title.encode(), pictures.encode()])
+
+
+def history_content(products: Iterable[str]) -> str:
+    """The content of a history, of that of its products in their order."""
+    return _digest([content.encode() for content in products])
+
+
+def _digest(parts: Sequence[bytes]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
