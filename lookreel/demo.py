@@ -16,6 +16,7 @@ from indexing.embed import embed_products, embed_videos
 from indexing.publish import build_snapshot
 from indexing.store import S, Store, open_store
 from retrieval.console import progress, to_json
+from retrieval.contact_sheet import Cell, Row, draw_sheet
 from retrieval.encoder import CONTENT, SAMPLE, open_encoder
 from retrieval.errors import UserFacingError
 from retrieval.folders import MANIFEST, kind_of, writing
@@ -36,7 +37,6 @@ from sample_shop.compare import (
     make_setting,
     rank_all,
 )
-from sample_shop.contact_sheet import Cell, Row, draw_sheet
 
 DEMO = "demo"
 MEASURES = (TRUE_INTEREST, OVERLAP, COHERENCE)

@@ -7,18 +7,23 @@ from PIL import Image, ImageDraw, ImageFont
 
 PAPER, INK, FAINT = (250, 249, 246), (34, 32, 30), (122, 118, 112)
 MARGIN, GAP = 36, 14
-HEADING_PX, CAPTION_PX = 24, 14
+HEADING_PX, CAPTION_PX, BADGE_PX = 24, 14, 18
 LINE_PX = 18
 TITLE_LINES = 2
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Pictures side by side, a *title* below them on up to two lines, and a fainter *note*."""
+    """Pictures side by side, a *title* below them on up to two lines, and a fainter *note*.
+
+    *badge* is a word or number on the picture's upper left corner, on a ground of *tone*.
+    """
 
     pictures: tuple[Image.Image, ...]
     title: str
     note: str = ""
+    badge: str = ""
+    tone: tuple[int, int, int] = INK
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,19 @@ def _draw_cell(cell: Cell, height: int) -> Image.Image:
         drawn.paste(picture, (x, 0))
         x += picture.width + 2
     pen = ImageDraw.Draw(drawn)
+    if cell.badge:
+        _draw_badge(pen, cell.badge, cell.tone)
     lines = _wrapped(pen, cell.title, width)
     for number, (line, colour) in enumerate([*((line, INK) for line in lines), (cell.note, FAINT)]):
         pen.text((0, height + GAP // 2 + number * LINE_PX), line, colour, _font(CAPTION_PX))
     return drawn
+
+
+def _draw_badge(pen: ImageDraw.ImageDraw, text: str, tone: tuple[int, int, int]) -> None:
+    font = _font(BADGE_PX)
+    width = pen.textlength(text, font) + BADGE_PX
+    pen.rounded_rectangle((8, 8, 8 + width, 8 + 2 * BADGE_PX - 4), BADGE_PX - 2, tone)
+    pen.text((8 + width / 2, 8 + BADGE_PX - 2), text, PAPER, font, anchor="mm")
 
 
 def _wrapped(pen: ImageDraw.ImageDraw, text: str, width: int) -> list[str]:

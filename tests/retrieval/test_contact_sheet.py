@@ -1,8 +1,9 @@
 """The contact sheet: everything is on it, at one height, with words that fit."""
 
+import numpy as np
 from PIL import Image
 
-from sample_shop.contact_sheet import MARGIN, PAPER, Cell, Row, draw_sheet
+from retrieval.contact_sheet import MARGIN, PAPER, Cell, Row, draw_sheet
 
 
 def cell(colour, *, width=30, title="a title"):
@@ -31,3 +32,15 @@ def test_long_titles_stay_inside_their_cell():
 
     below = [sheet.getpixel((MARGIN + 30 + dx, MARGIN + 24 + 14 + 60 + dy)) for dx in range(14) for dy in range(50)]
     assert set(below) == {PAPER}
+
+
+def test_a_badge_stands_on_the_upper_left_corner_in_its_tone_and_nowhere_else():
+    picture = Image.new("RGB", (60, 90), (0, 0, 255))
+
+    plain = np.asarray(draw_sheet([Row("a", [Cell((picture,), "dress")], 90)]))
+    sheet = np.asarray(draw_sheet([Row("a", [Cell((picture,), "dress", badge="5", tone=(255, 0, 0))], 90)]))
+
+    changed = np.argwhere((plain != sheet).any(axis=2))
+    red = np.argwhere((sheet == (255, 0, 0)).all(axis=2))
+    assert len(red) > 100
+    assert (changed.max(axis=0) - changed.min(axis=0) < 45).all()
