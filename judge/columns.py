@@ -8,6 +8,7 @@ class J:
     PAIR_ID = "pair_id"
     GRADE = "grade"
     EXPECTED = "expected"
+    ADJUSTED = "adjusted"
     UNCERTAINTY = "uncertainty"
     MASS = "mass"
     REASON = "reason"
