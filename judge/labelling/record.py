@@ -36,7 +36,7 @@ SCHEMA = {
 
 @dataclass(frozen=True)
 class Standing:
-    """A grade that was not undone or replaced, as the table has it: *rubric* is the version that the grader read."""
+    """A grade that was not undone or replaced, as the table has it: *rubric* names what the grader read."""
 
     grader: str
     rubric: str
@@ -54,7 +54,7 @@ class Record:
     def add(self, answer: Answer, grader: str, rubric: Rubric) -> None:
         """Keep an answer: when this returns, it is on the disk."""
         self._append(_line_of(answer, grader, rubric))
-        _apply(self._standing, Standing(grader, rubric.version, answer))
+        _apply(self._standing, Standing(grader, rubric_name(rubric), answer))
 
     def undo(self, item: Item, grader: str) -> None:
         """Take back what the grader answered last for *item*."""
@@ -106,6 +106,11 @@ def open_record(table: Path, rubric: Rubric) -> Iterator[Record]:
             yield Record(table, journal, _read(path, journal, rubric))
 
 
+def rubric_name(rubric: Rubric) -> str:
+    """The rubric's version and fingerprint, as judgments name it."""
+    return f"{rubric.version}-{rubric.fingerprint}"
+
+
 def journal_of(table: Path) -> Path:
     """The journal beside a table.
 
@@ -137,10 +142,10 @@ def _read(path: Path, journal: FileIO, rubric: Rubric) -> dict[tuple[str, Item],
 
 
 def _check_rubric(path: Path, line: dict[str, Any], rubric: Rubric) -> None:
-    theirs = line.get("rubric_fingerprint", rubric.fingerprint)
-    if theirs != rubric.fingerprint:
+    theirs, ours = line.get(J.RUBRIC, rubric_name(rubric)), rubric_name(rubric)
+    if theirs != ours:
         raise UserFacingError(
-            f"{path} was graded by rubric {line[J.RUBRIC]} ({theirs}), and this is {rubric.version} ({rubric.fingerprint}).",
+            f"{path} was graded by rubric {theirs}, and this is {ours}.",
             "Name that rubric with --rubric, or another --out.",
         )
 
@@ -171,8 +176,7 @@ def _line_of(answer: Answer, grader: str, rubric: Rubric) -> dict[str, Any]:
         GRADER: grader,
         GRADED_AT: answer.graded_at.isoformat(),
         J.SECONDS: answer.seconds,
-        J.RUBRIC: rubric.version,
-        "rubric_fingerprint": rubric.fingerprint,
+        J.RUBRIC: rubric_name(rubric),
         "content": answer.content,
     }
     return line if answer.grade is not None else {**line, J.REASON: CANNOT_TELL}

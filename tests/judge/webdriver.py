@@ -75,12 +75,14 @@ def running_browser(profile, width=1280, height=800, *flags):
                 "goog:chromeOptions": {"binary": CHROMIUM, "args": arguments},
                 "goog:loggingPrefs": {"browser": "ALL"},
             }
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}/session", timeout=STARTS_WITHIN_S) as client:
-                begun = client.post("", json={"capabilities": {"alwaysMatch": asked}}).json()["value"]
-                client.base_url = f"{client.base_url}{begun['sessionId']}"
+            sessions = f"http://127.0.0.1:{port}/session"
+            with httpx.Client(timeout=STARTS_WITHIN_S) as client:
+                begun = client.post(sessions, json={"capabilities": {"alwaysMatch": asked}}).json()["value"]
+                assert "sessionId" in begun, begun
+                client.base_url = f"{sessions}/{begun['sessionId']}"
                 try:
                     yield Browser(client)
                 finally:
-                    client.delete("")
+                    client.delete(f"{sessions}/{begun['sessionId']}")
         finally:
             driver.terminate()
