@@ -27,7 +27,9 @@ def _open_qwen(model: str, context: JudgeContext) -> Judge:
 
 
 def _open_sample(_: str, context: JudgeContext) -> Judge:
-    return _open_qwen(str(files("judge") / "models" / "sample"), context)
+    judge = _open_qwen(str(files("judge") / "models" / "sample"), context)
+    judge.name = "sample"  # the folder's path says nothing elsewhere
+    return judge
 
 
 def _open_endpoint(spec: str, context: JudgeContext) -> Judge:

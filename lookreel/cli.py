@@ -9,6 +9,7 @@ from indexing.cli.doctor import doctor_app
 from indexing.cli.embed import embed_app
 from indexing.cli.index import index_app
 from indexing.cli.sync import sync_command
+from judge.cli import make_app as make_judge_app
 from sample_shop.cli import app as shop_app
 from serving.cli.events import events_app
 from serving.cli.exports import compact_command, export_command
@@ -18,6 +19,7 @@ from serving.cli.users import users_app
 if TYPE_CHECKING:
     import polars as pl
 
+    from judge.pictures import Frames
     from retrieval.feed import Feed, Results
     from retrieval.snapshot import Snapshot
 
@@ -29,6 +31,14 @@ app = typer.Typer(
 )
 tables_app = typer.Typer(help="Check a shop's tables.", no_args_is_help=True)
 config_app = typer.Typer(help="See what lookreel.toml decides.", no_args_is_help=True)
+
+
+def _open_frames(place: str) -> "Frames":
+    from lookreel.judging import open_frames
+
+    return open_frames(place)
+
+
 app.add_typer(tables_app, name="tables")
 app.add_typer(embed_app, name="embed")
 app.add_typer(index_app, name="index")
@@ -37,6 +47,7 @@ app.add_typer(events_app, name="events")
 app.add_typer(users_app, name="users")
 events_app.command("export")(export_command)
 events_app.command("compact")(compact_command)
+app.add_typer(make_judge_app(_open_frames), name="judge")
 app.add_typer(shop_app, name="shop")
 app.add_typer(config_app, name="config")
 
