@@ -8,6 +8,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -137,19 +138,17 @@ class Spool:
         self._file.seek(start)
         return VideoFrames(video_id, tuple(self._file.read(length) for length in lengths), times_s)
 
-    def close(self) -> None:
-        self._file.close()
 
-
-def fill_spool(frames: Frames | None, video_ids: Collection[str], m: int, folder: Path) -> Spool:
-    """The spool of at most *m* frames of each of these videos, on the disk of *folder*."""
-    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the spool closes it
-    places, start = {}, 0
-    for video in frames.iter_frames(video_ids) if frames and video_ids else ():
-        chosen = video.spread(m)
-        places[video.video_id] = (tuple(map(len, chosen.frames)), start, chosen.times_s)
-        start += sum(file.write(frame) for frame in chosen.frames)
-    return Spool(file, places)
+@contextmanager
+def spooled(frames: Frames | None, video_ids: Collection[str], m: int, folder: Path) -> Iterator[Spool]:
+    """Yield the spool of at most *m* frames of each of these videos, on the disk of *folder*; it vanishes after."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        places, start = {}, 0
+        for video in frames.iter_frames(video_ids) if frames and video_ids else ():
+            chosen = video.spread(m)
+            places[video.video_id] = (tuple(map(len, chosen.frames)), start, chosen.times_s)
+            start += sum(file.write(frame) for frame in chosen.frames)
+        yield Spool(file, places)
 
 
 def digest_frames(frames: Frames, video_ids: Collection[str], m: int, digests: Digests) -> dict[str, str]:

@@ -4,13 +4,12 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from judge.inputs import ChangedError, Question, Questions, Source, asked_table, make_questions, missing_of
-from judge.pictures import DIGESTS, Spool, fill_spool, load_digests
+from judge.pictures import DIGESTS, Spool, load_digests, spooled
 from judge.protocol import Judge
 from judge.recommended import Selection
 from judge.rubric import Rubric
@@ -98,7 +97,7 @@ def _judge_missing(
     cached = total - sum(len(videos) for _, videos in missing)
     wanted = dict.fromkeys(video_id for _, videos in missing for video_id in videos)
     progress(cached, total)
-    with closing(fill_spool(job.source.frames, wanted, job.source.frames_per_video, out)) as spool:
+    with spooled(job.source.frames, wanted, job.source.frames_per_video, out) as spool:
         for question, videos in missing:
             for video_id, outcome, seconds in _outcomes(job, question, videos, spool):
                 store.add(_judgment(question, video_id, outcome, seconds, now()), job.asker)
