@@ -71,7 +71,8 @@ def parse_rubric(data: Any, name: str) -> Rubric:
     cure = f"Give it {', '.join(LABELS)}, each with definition and evidence; judge/rubrics/1.json is an example."
     try:
         categories = tuple(
-            Category(str(c["label"]), int(c["score"]), str(c["definition"]), str(c["evidence"])) for c in data["categories"]
+            Category(str(c["label"]), int(c["score"]), str(c["definition"]), str(c["evidence"]))
+            for c in data["categories"]
         )
         rubric = Rubric(str(data["version"]), str(data["role"]), str(data["attitude"]), categories)
     except (KeyError, TypeError) as error:

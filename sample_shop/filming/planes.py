@@ -68,6 +68,18 @@ def split_planes(picture: Image.Image) -> Planes:
     return Planes(luma.point(_LUMA_RANGE), blue.reduce(2).point(_CHROMA_RANGE), red.reduce(2).point(_CHROMA_RANGE))
 
 
+def to_rgb(planes: Planes, light: int = 0) -> Bytes:
+    """The picture in RGB, `(height, width, 3)`, *light* added to its luma: what a decoder makes of it (BT.601)."""
+    size = planes.luma.size
+    luma = np.clip((np.asarray(planes.luma, np.float32) + light - 16) * (255 / 219), 0, 255)
+    blue, red = (
+        np.clip((np.asarray(part.resize(size), np.float32) - 128) * (255 / 224) + 128, 0, 255)
+        for part in (planes.blue, planes.red)
+    )
+    full = np.stack([luma, blue, red], axis=-1).round().astype(np.uint8)
+    return np.asarray(Image.fromarray(full, mode="YCbCr").convert("RGB"))
+
+
 def cut_strips(sprite: Image.Image, stage: Image.Image, corner: Corner) -> tuple[Strip, ...]:
     """The sprite cut into bands that can shift against each other, so that it bends without being redrawn.
 

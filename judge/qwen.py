@@ -1,0 +1,334 @@
+"""Qwen2.5-VL as a judge: it does not generate to grade, it weighs the five labels. The only importer of transformers.
+
+All videos of a user share the beginning of their prompt, so it is read once into a cache and each video is read after
+it. The whole log-probability of every label comes from the same pass: the labels' tokens follow the prompt as
+branches that do not see each other (a tree mask). The numbers are those of reading each prompt and label alone.
+
+Three things go wrong silently and are held by tests: positions that are left to the library after a cached beginning,
+a cache that is not cut back, and frames whose distance in time is not told (the library then assumes 24 a second).
+"""
+
+import hashlib
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from PIL import Image
+
+from judge.prompt import VIDEO, Line, make_prompt
+from judge.rubric import LABELS, Rubric
+from judge.task import ShownVideo, Task
+from judge.verdict import NoVerdict, Outcome, Unscored, Verdict, from_log_probabilities
+from retrieval.errors import ModelError, UserFacingError, import_extra
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
+REASON = "\nReason:"
+_MARK = f"{VIDEO}<|vision_start|>"
+_SAMPLED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class QwenOptions:
+    """How the model is run.
+
+    *photo_pixels* and *frame_pixels* are the most that one photo or frame may have: 28 x 28 of a photo, or of two
+    frames, are one token. A processor that allows less keeps its own limit. *device* and *dtype* are torch's names; by
+    default the first GPU in bfloat16, else the CPU in float32. *reason_tokens* is how long a reason may be.
+    """
+
+    photo_pixels: int = 200_704
+    frame_pixels: int = 100_352
+    device: str = ""
+    dtype: str = ""
+    reason_tokens: int = 60
+
+
+def open_qwen(model: str = DEFAULT_MODEL, options: QwenOptions | None = None, *, name: str = "") -> "QwenJudge":
+    """Load the judge `qwen:<model>`: a name of the hub or a folder.
+
+    Raises:
+        ModelError: the model is not there, or is not a Qwen2.5-VL.
+        MissingExtraError: transformers is not installed.
+    """
+    options = options or QwenOptions()
+    torch, transformers = import_extra("torch", "judge"), import_extra("transformers", "judge")
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = getattr(torch, options.dtype or ("bfloat16" if device.startswith("cuda") else "float32"))
+    try:
+        processor = transformers.AutoProcessor.from_pretrained(model)
+        # The tree mask is used as it is by this attention alone.
+        loaded = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            model, dtype=dtype, attn_implementation="sdpa"
+        )
+        loaded = loaded.to(device).eval()
+    except torch.OutOfMemoryError as error:
+        raise _no_memory(model) from error
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"The judge {model} cannot be loaded: {str(error).splitlines()[0]}",
+            "Name a folder that holds a Qwen2.5-VL, download one (hf download Qwen/Qwen2.5-VL-7B-Instruct), "
+            "or try --judge sample.",
+        ) from error
+    for part, most in (
+        (processor.image_processor, options.photo_pixels),
+        (processor.video_processor, options.frame_pixels),
+    ):
+        part.size["longest_edge"] = min(part.size["longest_edge"], most)
+    return QwenJudge(name or f"qwen:{model}", _fingerprint(model, loaded, options), loaded, processor, options)
+
+
+def _no_memory(model: str) -> UserFacingError:
+    return UserFacingError(
+        f"The memory of the device does not suffice for {model}.",
+        "Use a smaller model (Qwen/Qwen2.5-VL-3B-Instruct), fewer frames (--frames-per-video 4), or --judge endpoint:….",
+    )
+
+
+def _fingerprint(name: str, model: Any, options: QwenOptions) -> str:
+    """Twelve hexadecimal digits of the weights and of every option that changes a grade."""
+    digest = hashlib.sha256(
+        repr((type(model).__name__, model.dtype, options.photo_pixels, options.frame_pixels)).encode()
+    )
+    folder = Path(name)
+    if folder.is_dir():
+        for file in sorted(folder.glob("*.json")) + sorted(folder.glob("*.jinja")):
+            digest.update(file.read_bytes())
+        for file in sorted(folder.glob("*.safetensors")):
+            _add_sample(digest, file)
+    else:
+        digest.update(f"{name}@{getattr(model.config, '_commit_hash', None)}".encode())
+    return digest.hexdigest()[:12]
+
+
+def _add_sample(digest: Any, file: Path, pieces: int = 32) -> None:
+    """All of a small file; of a large one its size and a megabyte at each of 32 places, which any training changes."""
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        for start in range(0, size, max(_SAMPLED_BYTES, size // pieces)):
+            opened.seek(start)
+            digest.update(opened.read(_SAMPLED_BYTES))
+    digest.update(str(size).encode())
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A beginning that was read: its *cache*, its *length* in tokens, and the place where what follows begins."""
+
+    cache: Any
+    length: int
+    next_place: int
+
+
+@dataclass(frozen=True)
+class QwenJudge:
+    """A loaded Qwen2.5-VL with its processor."""
+
+    name: str
+    fingerprint: str
+    model: Any
+    processor: Any
+    options: QwenOptions = QwenOptions()
+
+    def grade(self, task: Task, rubric: Rubric, *, explain: bool = False) -> Iterator[Outcome]:
+        """One outcome for each video, in order; the user's history is read once.
+
+        Raises:
+            UserFacingError: the device has not enough memory.
+        """
+        import torch
+
+        if not task.history:
+            yield from (NoVerdict(Unscored.NO_HISTORY) for _ in task.videos)
+            return
+        try:
+            with torch.inference_mode():
+                yield from self._outcomes(task, rubric, explain)
+        except torch.OutOfMemoryError as error:
+            raise _no_memory(self.name) from error
+
+    def _outcomes(self, task: Task, rubric: Rubric, explain: bool) -> Iterator[Outcome]:
+        beginning = None
+        for video in task.videos:
+            if not video.frames:
+                yield NoVerdict(Unscored.NO_FRAMES)
+                continue
+            shared, own = self.texts(task, rubric, video)
+            beginning = beginning or self._read(shared, task)
+            yield self._grade(beginning, own, video, explain)
+
+    def texts(self, task: Task, rubric: Rubric, video: ShownVideo) -> tuple[str, str]:
+        """The rendered prompt of one video, cut where the part begins that is the video's own."""
+        lines = [Line(product.title, product.photo is not None) for product in task.history]
+        prompt = make_prompt(rubric, lines, video.title)
+        text: str = self.processor.apply_chat_template(prompt.messages, add_generation_prompt=True)
+        cut = text.rindex(_MARK)
+        return text[:cut], text[cut:]
+
+    def _read(self, shared: str, task: Task) -> _Read:
+        from transformers import DynamicCache
+
+        photos = [_picture(product.photo) for product in task.history if product.photo is not None]
+        inputs = self._on_device(self.processor(text=[shared], images=photos or None, return_tensors="pt"))
+        places = self._places(inputs)
+        cache = DynamicCache(config=self.model.config.get_text_config())
+        # The inner model: no head over thousands of tokens that are never asked for.
+        self.model.model(
+            **_seen(inputs, "input_ids", "pixel_values", "image_grid_thw"),
+            position_ids=places, cache=cache, use_cache=True,
+        )  # fmt: skip
+        return _Read(cache, inputs["input_ids"].shape[1], int(places.max()) + 1)
+
+    def _places(self, inputs: dict[str, Any]) -> Any:
+        """Where each token stands, `(3, 1, n)`; always told, since what the library remembers belongs to another user."""
+        places, _ = self.model.model.get_rope_index(
+            inputs["input_ids"],
+            inputs["mm_token_type_ids"],
+            image_grid_thw=inputs.get("image_grid_thw"),
+            video_grid_thw=inputs.get("video_grid_thw"),
+            second_per_grid_ts=inputs.get("second_per_grid_ts"),
+        )
+        return places
+
+    def _grade(self, beginning: _Read, own: str, video: ShownVideo, explain: bool) -> Verdict:
+        import torch
+
+        inputs = self._on_device(self.video_inputs(own, video))
+        places = self._places(inputs) + beginning.next_place
+        branches, n_own = self._branches, inputs["input_ids"].shape[1]
+        last = int(places[0, 0, -1]) + 1
+        ids = torch.cat([inputs["input_ids"], branches.ids.to(places.device)[None]], dim=1)
+        steps = (branches.depth + last).to(places.device).expand(3, 1, -1)
+        mask = branches.mask(beginning.length, n_own).to(places.device)
+        states = self.model.model(
+            input_ids=ids,
+            **_seen(inputs, "pixel_values_videos", "video_grid_thw"),
+            position_ids=torch.cat([places, steps], dim=2),
+            attention_mask=mask[None, None],
+            cache=beginning.cache,
+            use_cache=True,
+        ).last_hidden_state[0, n_own - 1 :]
+        logs = self.model.lm_head(states).float().log_softmax(-1).cpu()
+        verdict = from_log_probabilities(branches.sums(logs))
+        if explain:
+            beginning.cache.crop(-len(branches.ids))
+            label = LABELS[int(np.argmax(verdict.probabilities))]
+            said, n_said = self._reason(beginning.cache, label, last)
+            beginning.cache.crop(-(n_own + n_said))
+            return Verdict(verdict.probabilities, verdict.mass, said)
+        beginning.cache.crop(-ids.shape[1])
+        return verdict
+
+    def _reason(self, cache: Any, label: str, place: int) -> tuple[str, int]:
+        """What the model adds to *label* as its reason, and how many tokens the cache grew by."""
+        import torch
+
+        tokenizer, device = self.processor.tokenizer, self.model.device
+        ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+        said: list[int] = []
+        following: list[int] = tokenizer.encode(label + REASON)
+        n_read = 0
+        while len(said) < self.options.reason_tokens:
+            places = torch.arange(place + n_read, place + n_read + len(following), device=device).expand(3, 1, -1)
+            logits = self.model(
+                input_ids=torch.tensor([following], device=device),
+                position_ids=places, cache=cache, use_cache=True, logits_to_keep=1,
+            ).logits[0, -1]  # fmt: skip
+            n_read += len(following)
+            token = int(logits.argmax())
+            if token in ends:
+                break
+            said.append(token)
+            following = [token]
+        return " ".join(tokenizer.decode(said).split()), n_read
+
+    def video_inputs(self, own: str, video: ShownVideo) -> dict[str, Any]:
+        """What the processor makes of the video's own part; the frames' distance in time is told as metadata."""
+        first, *others = [_picture(frame) for frame in video.frames]
+        frames = np.stack([np.asarray(picture.resize(first.size)) for picture in (first, *others)])
+        metadata = {
+            "total_num_frames": len(frames),
+            "fps": frames_per_second(video.times_s),
+            "frames_indices": list(range(len(frames))),
+        }
+        made = self.processor(
+            text=[own], videos=[frames], return_tensors="pt", do_sample_frames=False, video_metadata=[metadata]
+        )
+        return cast(dict[str, Any], made)
+
+    @cached_property
+    def _branches(self) -> "Branches":
+        return make_branches([self.processor.tokenizer.encode(label) for label in LABELS])
+
+    def _on_device(self, inputs: Any) -> dict[str, Any]:
+        return {
+            name: value.to(self.model.device) if hasattr(value, "to") else value for name, value in dict(inputs).items()
+        }
+
+
+def _seen(inputs: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: inputs[name] for name in names if name in inputs}
+
+
+def frames_per_second(times_s: Sequence[float]) -> float:
+    """How many of the frames a second has; 1 where there is one frame, or no time between them.
+
+    >>> frames_per_second([0.5, 1.0, 1.5]), frames_per_second([3.0])
+    (2.0, 1.0)
+    """
+    span = times_s[-1] - times_s[0]
+    return (len(times_s) - 1) / span if span > 0 else 1.0
+
+
+def _picture(encoded: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(encoded)).convert("RGB")
+
+
+@dataclass(frozen=True)
+class Branches:
+    """The labels as branches after a prompt: all their tokens but the last, label after label.
+
+    *ids* `(n,)`; *depth* `(n,)` how far after the prompt each stands; *label* `(n,)` whose it is; *tokens* are all
+    tokens of each label.
+    """
+
+    ids: Any
+    depth: Any
+    label: Any
+    tokens: tuple[tuple[int, ...], ...]
+
+    def mask(self, n_shared: int, n_own: int) -> Any:
+        """Who attends to whom, `(n_own + n, n_shared + n_own + n)`: each branch sees the prompt and itself."""
+        import torch
+
+        n = len(self.ids)
+        mask = torch.ones(n_own + n, n_shared + n_own + n, dtype=torch.bool).tril(n_shared)
+        mask[n_own:, n_shared + n_own :] &= self.label[:, None] == self.label[None]
+        return mask
+
+    def sums(self, logs: Any) -> np.ndarray:
+        """The log-probability of each whole label `(5,)`, from log-probabilities `(1 + n, n_tokens)`.
+
+        Row 0 is the prompt's last token, then those of the branches.
+        """
+        sums, row = [], 1
+        for tokens in self.tokens:
+            before = [0, *range(row, row + len(tokens) - 1)]
+            sums.append(float(sum(logs[at, token] for at, token in zip(before, tokens, strict=True))))
+            row += len(tokens) - 1
+        return np.array(sums)
+
+
+def make_branches(labels: Sequence[Sequence[int]]) -> Branches:
+    """The branches of labels given by their tokens."""
+    import torch
+
+    spread = [(token, depth, number) for number, label in enumerate(labels) for depth, token in enumerate(label[:-1])]
+    ids, depth, owner = (torch.tensor(column, dtype=torch.long) for column in zip(*spread, strict=True))
+    return Branches(ids, depth, owner, tuple(tuple(label) for label in labels))
