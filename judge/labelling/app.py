@@ -6,8 +6,6 @@ something needs a token that only the page holds, and nothing may be embedded el
 
 import hmac
 import html
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Any
@@ -23,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from judge.labelling.desk import Desk, Shown
 from retrieval.errors import UserFacingError
 
-TOKEN_HEADER = "X-Lookreel-Token"  # noqa: S105 - a name, no secret
+TOKEN_HEADER = "X-Lookreel-Token"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MAX_BODY = 1_000  # bytes; an answer has about 30
 HEADERS = {
@@ -32,7 +30,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
+    "cache-control": "no-store",  # what shoppers looked at is not left in the browser's folder
 }
 TYPES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png", b"GIF8": "image/gif", b"RIFF": "image/webp"}
@@ -48,14 +46,8 @@ class Graded(BaseModel):
 
 
 def create_app(desk: Desk, token: str) -> FastAPI:
-    """The app of one desk; it writes the table when it ends."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        desk.close()
-
-    app = FastAPI(title="Lookreel labels", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    """The app of one desk."""
+    app = FastAPI(title="Lookreel labels", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(_page_routes(token))
     app.include_router(_item_routes(desk))
     app.include_router(_answer_routes(desk, token))
@@ -206,7 +198,6 @@ def _picture(pictures: tuple[bytes, ...] | list[bytes | None], number: int) -> R
     kind = _picture_type(data)
     if data is None or kind is None:
         raise HTTPException(404, f"There is no picture {number}.")
-    # The browser may keep it while the page is open; on a shared machine nothing is left on the disk.
     return Response(data, media_type=kind)
 
 
@@ -215,13 +206,16 @@ def _said(status: int, sentence: str) -> Response:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    known = isinstance(error, StarletteHTTPException)
-    return _said(error.status_code, str(error.detail)) if known else _said(500, "Something went wrong here.")
+    if not isinstance(error, StarletteHTTPException):
+        raise error
+    return _said(error.status_code, str(error.detail))
 
 
 async def _refuse_fault(request: Request, error: Exception) -> Response:
-    fault = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": ["request"], "msg": "invalid"}
-    return _said(422, f"{fault['loc'][-1]}: {fault['msg']}.")
+    fault = error.errors()[0] if isinstance(error, RequestValidationError) else {"type": "json_invalid"}
+    return _said(
+        422, "The body is not JSON." if fault["type"] == "json_invalid" else f"{fault['loc'][-1]}: {fault['msg']}."
+    )
 
 
 async def _refuse_disk(request: Request, error: Exception) -> Response:
@@ -236,5 +230,7 @@ def check_grader(name: str) -> str:
     """
     clean = name.strip()
     if not clean or len(clean) > 80 or not clean.isprintable():
-        raise UserFacingError(f"--grader is {name!r}, which is no name.", "Give 1 to 80 characters, such as your initials.")
+        raise UserFacingError(
+            f"--grader is {name!r}, which is no name.", "Give 1 to 80 characters, such as your initials."
+        )
     return clean

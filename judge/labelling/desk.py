@@ -56,7 +56,10 @@ class Desk:
         self.rubric, self.grader = rubric, grader
         self._tasks = {task.user_id: task for task in tasks if task.history}
         self._videos = {
-            (task.user_id, video.video_id): video for task in self._tasks.values() for video in task.videos if video.frames
+            (task.user_id, video.video_id): video
+            for task in self._tasks.values()
+            for video in task.videos
+            if video.frames
         }
         self._record, self._now = record, now
         self._lock = threading.Lock()

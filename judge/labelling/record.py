@@ -7,30 +7,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from io import FileIO
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from judge.columns import J
 from judge.labelling.session import Answer, Item
-from judge.rubric import Rubric
+from judge.rubric import SCORES, Rubric
 from retrieval.errors import UserFacingError
 from retrieval.folders import locked, writing
 from retrieval.schemas import Columns as C
 
 GRADER, GRADED_AT, REPEAT = "grader", "graded_at", "repeat"
 CANNOT_TELL = "cannot tell"
-SCHEMA = {
-    C.USER_ID: pl.String,
-    C.VIDEO_ID: pl.String,
-    J.GRADE: pl.Int64,
-    GRADER: pl.String,
+SCHEMA: dict[str, pl.DataType] = {
+    C.USER_ID: pl.String(),
+    C.VIDEO_ID: pl.String(),
+    J.GRADE: pl.Int64(),
+    GRADER: pl.String(),
     GRADED_AT: pl.Datetime("us", "UTC"),
-    J.SECONDS: pl.Float64,
-    REPEAT: pl.Boolean,
-    J.RUBRIC: pl.String,
+    J.SECONDS: pl.Float64(),
+    REPEAT: pl.Boolean(),
+    J.RUBRIC: pl.String(),
 }
 
 
@@ -131,7 +131,7 @@ def _read(path: Path, journal: FileIO, rubric: Rubric) -> dict[tuple[str, Item],
     standing: dict[tuple[str, Item], list[Standing]] = {}
     for number, text in enumerate(whole.splitlines(), start=1):
         try:
-            line = json.loads(text)
+            line = dict[str, Any](json.loads(text))
             _check_rubric(path, line, rubric)
             _replay(standing, line)
         except (ValueError, KeyError, TypeError, IndexError) as error:
@@ -155,8 +155,10 @@ def _replay(standing: dict[tuple[str, Item], list[Standing]], line: dict[str, An
     if line["act"] == "undo":
         standing[line[GRADER], item].pop()
         return
-    at = datetime.fromisoformat(line[GRADED_AT])
-    answer = Answer(item, line[J.GRADE], at, line[J.SECONDS], line["content"])
+    at, grade = datetime.fromisoformat(line[GRADED_AT]), line[J.GRADE]
+    if grade not in (None, *SCORES) or at.tzinfo is None:
+        raise ValueError(f"a grade of {grade} at {at}")
+    answer = Answer(item, grade, at, float(line[J.SECONDS]), line["content"])
     _apply(standing, Standing(line[GRADER], line[J.RUBRIC], answer))
 
 

@@ -14,7 +14,7 @@ STOPS_WITHIN_S = 2
 
 
 def serve_desk(desk: Desk, port: int, say: Callable[[str], None]) -> None:
-    """Serve the page until Ctrl-C or SIGTERM; the table is written then.
+    """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
         port: 0 takes a free one.

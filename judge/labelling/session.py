@@ -34,7 +34,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a person is: *n_items* are to be answered, of which *n_graded* have a grade and *n_skipped* were skipped."""
+    """How far a person is: of *n_items* to answer, *n_graded* have a grade and *n_skipped* were skipped."""
 
     n_items: int
     n_graded: int
@@ -90,7 +90,7 @@ def _take_turns(
 
 
 def _with_repeats(blocks: Sequence[Sequence[Item]], share: float, rng: Random) -> tuple[Item, ...]:
-    """The blocks one after another, with each repeat behind the first block that ends far enough from its first time."""
+    """The blocks one after another, with each repeat behind the first block that ends far enough from it."""
     items = [item for block in blocks for item in block]
     due = sorted(rng.sample(range(len(items)), round(share * len(items))))
     queue: list[Item] = []

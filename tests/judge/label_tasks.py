@@ -22,7 +22,9 @@ def make_tasks(n_users=3, n_videos=2, n_products=12, width=240, height=320):
 
 def _task(user, n_videos, n_products, size):
     products = tuple(
-        ShownProduct(f"p{user}{n}", f"{_colour(user + n)} {_kind(user + n)} {n}".capitalize(), _photo(user + n, n, size))
+        ShownProduct(
+            f"p{user}{n}", f"{_colour(user + n)} {_kind(user + n)} {n}".capitalize(), _photo(user + n, n, size)
+        )
         for n in range(n_products)
     )
     return Task(f"user{user}", products, tuple(_video(user, n, size) for n in range(n_videos)))
@@ -54,10 +56,16 @@ def open_desk(record, tasks, grader="anna", **order):
     return Desk(tasks, {}, record, load_rubric(), grader, lambda: datetime.now(UTC), Order(**order))
 
 
+def _say(address):
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
+
+
 def main(table, port, n_users, repeats):
     with open_record(Path(table), load_rubric()) as record:
         desk = open_desk(record, make_tasks(int(n_users)), repeats=float(repeats))
-        serve_desk(desk, int(port), lambda address: print(address, flush=True))
+        serve_desk(desk, int(port), _say)
+        desk.close()
 
 
 if __name__ == "__main__":
