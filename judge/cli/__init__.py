@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from judge.cli.label import add_label
 from judge.cli.run import add_run
 
 if TYPE_CHECKING:
@@ -24,4 +25,5 @@ def make_app(open_frames: "Callable[[str], Frames]") -> typer.Typer:
         """Grade recommendations with a vision-language model."""
 
     add_run(app, open_frames)
+    add_label(app, open_frames)
     return app

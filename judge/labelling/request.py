@@ -14,7 +14,7 @@ from judge.labelling.desk import Desk, Order
 from judge.labelling.record import open_record
 from judge.labelling.server import serve_desk
 from judge.labelling.session import Progress
-from judge.pictures import Digests, Frames, Photos, fill_spool
+from judge.pictures import Digests, Frames, Photos, spooled
 from judge.recommended import Selection, load_recommendations, make_recommendations, select_lists
 from judge.rubric import DEFAULT, Rubric, load_rubric
 from judge.store import Asker
@@ -110,11 +110,8 @@ def _gather(request: LabelRequest, rubric: Rubric, open_frames: Callable[[str], 
 def _make_tasks(selection: Selection, source: Source, rubric: Rubric, scratch: Path) -> tuple[Task, ...]:
     questions = make_questions(selection, source, Asker("human", "human", rubric), Digests({}))
     videos = {video_id for question in questions.all for video_id in question.videos}
-    spool = fill_spool(source.frames, sorted(videos), source.frames_per_video, scratch)
-    try:
+    with spooled(source.frames, sorted(videos), source.frames_per_video, scratch) as spool:
         return tuple(source.make_task(question, question.videos, spool) for question in questions.all)
-    finally:
-        spool.close()
 
 
 def _systems_of(selection: Selection) -> dict[tuple[str, str], list[str]]:
