@@ -90,7 +90,7 @@ def open_endpoint(
 
 @dataclass(frozen=True)
 class _Question:
-    """The messages that ask for one video; what the *answer* may take, and the *reason*, None where none is asked for."""
+    """The messages for one video; what the *answer* and the *reason* may take, None where none is asked for."""
 
     messages: tuple[dict[str, Any], ...]
     answer: Size
@@ -109,6 +109,7 @@ class EndpointJudge:
         self._options, self._server, self._meter = options, server, meter
         self.fingerprint = _fingerprint(address, options, server.models())
         self._dialect = Dialect(options.choice)
+        self._taken: Dialect | None = None  # one in which the server has answered
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(options.concurrency, thread_name_prefix="judge")
 
@@ -211,13 +212,15 @@ class EndpointJudge:
                 reply = self._ask(question.messages, dialect.fields(question.answer.n_output), question.answer, stop)
             except RefusedError as error:
                 outcome: Outcome = NoVerdict(Unscored.REFUSED, shorten(str(error)))
-                better = dialect.after_complaint(str(error))
+                # A server that took these fields before complains of this request, though it may repeat all of it.
+                better = None if dialect == self._taken else dialect.after_complaint(str(error))
             except CutShortError as error:
                 return NoVerdict(Unscored.TRUNCATED, shorten(str(error)))
             except _UnreadableError as error:
                 return NoVerdict(Unscored.NO_VERDICT, shorten(str(error)))
             else:
                 outcome, better = read_outcome(reply), dialect.after_reply(reply)
+                self._taken = dialect if better is None else self._taken
             if better is None:
                 return outcome
             self._learn(dialect, better)
