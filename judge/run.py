@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from judge.inputs import ChangedError, Question, Questions, Source, asked_table, make_questions, missing_of
@@ -60,7 +61,7 @@ class Job:
     explain: bool = False
     retry_unscored: bool = False
 
-    @property
+    @cached_property
     def asker(self) -> Asker:
         return Asker(self.judge.name, self.judge.fingerprint, self.rubric, self.explain)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Asker:
     rubric: Rubric
     explain: bool = False
 
-    @property
+    @cached_property
     def rubric_name(self) -> str:
         """The rubric's version and fingerprint: the order of the categories is part of it."""
         return f"{self.rubric.version}-{self.rubric.fingerprint}"
@@ -62,7 +63,7 @@ class Asker:
             history: as `Task.content`.
             video: as `ShownVideo.content`.
         """
-        parts = [self.fingerprint, self.rubric.fingerprint, self.explain, list(product_ids), history, video_id, video]
+        parts = [self.fingerprint, self.rubric_name, self.explain, list(product_ids), history, video_id, video]
         return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:24]
 
 

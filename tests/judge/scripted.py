@@ -102,7 +102,7 @@ def make_shop(folder, n_users, n_videos=40, n_products=30, k=10, systems=("a", "
         for i in range(12)
     ]
     lists = [
-        (system, f"u{user}", [f"v{(user + shift * 5 + i) % n_videos}" for i in range(k)])
+        (system, f"u{user}", [f"v{(user + shift * max(5, k) + i) % n_videos}" for i in range(k)])
         for shift, system in enumerate(systems)
         for user in range(n_users)
     ]
