@@ -77,21 +77,26 @@ def label_request(
     Raises:
         UserFacingError: something that the request names cannot be used.
     """
+    if (request.recommendations is None) == (not request.systems):
+        raise ConfigError(
+            "Grading needs recommendations, or systems that make some.", "Add --recommendations FILE or --system NAME."
+        )
     grader = check_grader(request.grader if request.grader is not None else getpass.getuser())
     rubric = load_rubric(request.rubric)
     with open_record(request.out, rubric) as record:  # first: what is in use or damaged is said before the work
-        asked = _gather(request, rubric, open_frames)
+        asked = gather(request, rubric, open_frames)
         order = Order(request.seed, request.repeats)
         desk = Desk(asked.tasks, asked.systems, record, rubric, grader, lambda: datetime.now(UTC), order)
         serve_desk(desk, request.port, lambda address: say(address, desk.session.progress))
         return Labelled(grader, desk.session.progress, desk.close())
 
 
-def _gather(request: LabelRequest, rubric: Rubric, open_frames: Callable[[str], Frames]) -> Asked:
-    if (request.recommendations is None) == (not request.systems):
-        raise ConfigError(
-            "Grading needs recommendations, or systems that make some.", "Add --recommendations FILE or --system NAME."
-        )
+def gather(request: LabelRequest, rubric: Rubric, open_frames: Callable[[str], Frames]) -> Asked:
+    """What the request asks about, with its pictures.
+
+    Raises:
+        UserFacingError: a table, the snapshot or the store of the videos cannot be used.
+    """
     config = load_config()
     folder, snapshot = config.path("tables", request.tables), config.path("snapshot", request.snapshot)
     tables = load_tables(folder)
