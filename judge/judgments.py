@@ -22,17 +22,18 @@ def load_judged(folder: Path, judge: str | None = None) -> pl.DataFrame:
         judge: whose judgments, by name; needed where the folder holds those of several.
 
     Raises:
-        UserFacingError: nothing was asked, or of several judges or rubrics, and *judge* does not say which.
+        UserFacingError: nothing was asked, or of several judges, models or rubrics: they are never mixed.
     """
     asked = load_asked(folder)
     if judge is not None:
         asked = _of_judge(asked, judge, folder)
-    askers = asked.select(J.JUDGE, J.RUBRIC).unique().sort(J.JUDGE, J.RUBRIC).rows()
+    who = [J.JUDGE, J.FINGERPRINT, J.RUBRIC]
+    askers = asked.select(who).unique().sort(who).rows()
     if len(askers) > 1:
-        named = "; ".join(f"{name} by rubric {rubric}" for name, rubric in askers)
+        named = "; ".join(f"{name} ({fingerprint}) by rubric {rubric}" for name, fingerprint, rubric in askers)
         raise UserFacingError(
             f"{folder} holds the judgments of several: {named}.",
-            "Choose with --judge NAME, or give each judge and rubric a folder of its own with --out.",
+            "Choose with --judge NAME, or judge all systems again with the same model, tables and rubric.",
         )
     said = load_judgments(folder).select(J.KEY, *_OF_THE_JUDGE)
     unsaid = pl.col(J.EXPECTED).is_null() & pl.col(J.UNSCORED).is_null()

@@ -24,7 +24,7 @@ def test_the_judgments_of_two_judges_are_never_mixed(tmp_path):
     save_judged(tmp_path, ("a", "ann", [4]))
     save_judged(tmp_path, ("a", "ann", [1]), judge="other")
 
-    with pytest.raises(UserFacingError, match="of several: other by rubric"):
+    with pytest.raises(UserFacingError, match=r"of several: other \(f1\) by rubric"):
         load_judged(tmp_path)
     assert load_judged(tmp_path, "other")[J.GRADE].to_list() == [1]
 
