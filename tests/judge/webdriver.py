@@ -48,6 +48,12 @@ class Browser:
             assert time.monotonic() < give_up_s, f"{id} reads {seen!r}, not {words!r}"
             time.sleep(0.03)
 
+    def wait_until_true(self, script):
+        give_up_s = time.monotonic() + APPEARS_WITHIN_S
+        while not self.run(script):
+            assert time.monotonic() < give_up_s, script
+            time.sleep(0.03)
+
     def screenshot(self, path: Path):
         path.write_bytes(b64decode(self._session.get("/screenshot").json()["value"]))
 

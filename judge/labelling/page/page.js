@@ -27,29 +27,37 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
+// What the server says; with a body it is told something, which it has on its disk when it answers.
 async function ask(path, body) {
   const posted = { method: "POST", headers: { "X-Lookreel-Token": token, "Content-Type": "application/json" } };
-  const answer = await fetch(path, body === undefined ? {} : { ...posted, body: JSON.stringify(body) });
-  const read = await answer.json().catch(() => ({ error: "The answer cannot be read." }));
-  if (!answer.ok) throw new Error(read.error);
+  const failed = body === undefined ? "The video cannot be shown." : "Nothing was saved.";
+  const answer = await fetch(path, body === undefined ? {} : { ...posted, body: JSON.stringify(body) }).catch(() => {
+    throw new Error(`${failed} The server does not answer: start lookreel judge label again.`);
+  });
+  const read = await answer.json().catch(() => ({ error: "Its answer cannot be read." }));
+  if (!answer.ok) throw new Error(`${failed} ${read.error}`);
   return read;
+}
+
+function setBusy(busy) {
+  view.busy = busy;
+  document.body.ariaBusy = String(busy);
 }
 
 // One thing at a time; what fails is said, and the item stays where it was.
 async function doing(what) {
   if (view.busy) return;
-  view.busy = true;
+  setBusy(true);
   try {
     await what();
     by("alert").hidden = true;
   } catch (error) {
-    const words = error instanceof TypeError ? "The server does not answer. Start lookreel judge label again." : error.message;
     const reload = make("button", { type: "button", textContent: "Reload" });
     reload.addEventListener("click", () => location.reload());
-    by("alert").replaceChildren(`Nothing was saved. ${words}`, reload);
+    by("alert").replaceChildren(error.message, reload);
     by("alert").hidden = false;
   } finally {
-    view.busy = false;
+    setBusy(false);
   }
 }
 
@@ -123,11 +131,11 @@ async function fetchItem(place) {
 async function goTo(place) {
   const kept = view.ahead.get(place);
   view.ahead.clear();
-  const { item } = kept ? await kept : await fetchItem(place);
+  const { item } = (await kept?.catch(() => null)) ?? (await fetchItem(place));
   showItem(item);
   if (place + 1 < view.state.n_items) {
     const next = fetchItem(place + 1);
-    next.catch(() => view.ahead.clear()); // asked again when it is needed
+    next.catch(() => {}); // asked again when it is needed
     view.ahead.set(place + 1, next);
   }
 }
