@@ -94,6 +94,11 @@ def _weights(history: Sequence[Values], video: Sequence[Values]) -> dict[str, fl
     return weights
 
 
+@dataclass(frozen=True)
+class AttributesOptions:
+    """There is nothing to choose: the formula is fixed, so that its grades mean the same everywhere."""
+
+
 class AttributesJudge:
     """Grades from what the catalogue says of products."""
 

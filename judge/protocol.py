@@ -13,12 +13,15 @@ class Judge(Protocol):
 
     *name* is how it was asked for; *fingerprint* names everything that could change a grade: weights, sizes, settings.
 
-    A judge may have two more attributes: *reads_pictures*, false where it looks at no photo and no frame, and *price*,
-    what one judgment costs as far as it knows.
+    A judge may have more: *reads_pictures*, false where it looks at no photo and no frame; *price*, what one judgment
+    costs as far as it knows; `close`, called when it is asked no more.
     """
 
-    name: str
-    fingerprint: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
 
     def grade(self, task: Task, rubric: Rubric, *, explain: bool = False) -> Iterator[Outcome]:
         """One outcome for each video of *task*, in their order, each as soon as it is known: the run keeps it then.

@@ -1,9 +1,9 @@
 """The options of `lookreel judge run`, opened: tables, recommendations, frames, judge and rubric become a job."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -44,7 +44,7 @@ class RunRequest:
     seed: int = 0
     explain: bool = False
     retry_unscored: bool = False
-    judge_options: tuple[tuple[str, Any], ...] = ()
+    judge_options: Sequence[str] = ()
 
 
 def run_request(request: RunRequest, open_frames: OpenFrames, progress: Progress) -> Summary:
@@ -57,7 +57,8 @@ def run_request(request: RunRequest, open_frames: OpenFrames, progress: Progress
     if made is not None:
         with writing(request.out / RECOMMENDATIONS) as draft:
             made.write_parquet(draft)
-    return run_job(job, request.out, progress)
+    with _closing(job.judge):
+        return run_job(job, request.out, progress)
 
 
 def plan_request(request: RunRequest, open_frames: OpenFrames) -> Plan:
@@ -67,6 +68,11 @@ def plan_request(request: RunRequest, open_frames: OpenFrames) -> Plan:
         UserFacingError: something that it names cannot be used.
     """
     job, _ = _open(request, open_frames)
+    with _closing(job.judge):
+        return _plan(request, job)
+
+
+def _plan(request: RunRequest, job: Job) -> Plan:
     asker = job.asker
     questions = make_questions(job.selection, job.source, asker, load_digests(request.out))
     judgments = load_judgments(request.out)
@@ -81,6 +87,15 @@ def plan_request(request: RunRequest, open_frames: OpenFrames) -> Plan:
     )
 
 
+@contextmanager
+def _closing(judge: Judge) -> Iterator[None]:
+    """Close a judge that holds connections, in the end."""
+    try:
+        yield
+    finally:
+        getattr(judge, "close", lambda: None)()
+
+
 def _open(request: RunRequest, open_frames: OpenFrames) -> tuple[Job, pl.DataFrame | None]:
     """The job, and the recommendations where they had to be made."""
     if (request.recommendations is None) == (not request.systems):
@@ -90,7 +105,7 @@ def _open(request: RunRequest, open_frames: OpenFrames) -> tuple[Job, pl.DataFra
     config, rubric = load_config(), load_rubric(request.rubric)
     folder, snapshot = config.path("tables", request.tables), config.path("snapshot", request.snapshot)
     tables = load_tables(folder)
-    judge = open_judge(request.judge, JudgeContext(tables.products, tables.videos, dict(request.judge_options)))
+    judge = open_judge(request.judge, JudgeContext(tables.products, tables.videos, request.judge_options))
     lists, made = _lists(request, snapshot, tables)
     selection = select_lists(lists, tables.interactions, request.k, request.users or None, request.seed)
     frames = open_frames(config.place("videos", request.frames)) if reads_pictures(judge) else None

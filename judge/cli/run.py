@@ -30,6 +30,10 @@ def add_run(app: typer.Typer, open_frames: "Callable[[str], Frames]") -> None:
         judge: Annotated[
             str, typer.Option("--judge", help="sample, attributes, qwen:MODEL or endpoint:URL,MODEL.")
         ] = "sample",
+        judge_option: Annotated[
+            list[str] | None,
+            typer.Option("--judge-option", metavar="NAME=VALUE", help="One of the judge's own, as budget=5; repeat."),
+        ] = None,
         rubric: Annotated[str, typer.Option("--rubric", help="A version that ships, or a JSON file.")] = "1",
         frames_per_video: Annotated[int, typer.Option(min=1, help="How many stored frames the judge sees.")] = 8,
         out: Annotated[Path, typer.Option("--out", help="Folder of the judgments.")] = Path("judgments"),
@@ -48,7 +52,7 @@ def add_run(app: typer.Typer, open_frames: "Callable[[str], Frames]") -> None:
 
         request = RunRequest(
             recommendations, tuple(system or ()), snapshot, tables, frames, users, k, judge, rubric, frames_per_video,
-            out, seed, explain, retry_unscored,
+            out, seed, explain, retry_unscored, tuple(judge_option or ()),
         )  # fmt: skip
         if plan:
             planned = plan_request(request, open_frames)

@@ -17,7 +17,8 @@ from tests.judge.killable import job_in
 
 KILLS = int(os.environ.get("LOOKREEL_KILLS", "10"))
 ROOT = Path(__file__).resolve().parents[2]
-RUN_S = 0.3  # how long a run takes once it began: 90 judgments of 2 ms and what is around them
+N_JUDGMENTS = 12 * 10
+KILL_WITHIN_S = 0.2  # a run judges for 0.25 s: 120 times 2 ms, after what it takes to find out what is missing
 
 
 def killed_run(shop, out, after_s):
@@ -37,22 +38,22 @@ def lines_of(out):
 
 def test_every_judgment_of_a_run_that_was_killed_again_and_again_stands_exactly_once(tmp_path):
     rng = random.Random(0)
-    shop, done, killed, kept = tmp_path / "shop", 0, 0, []
-    while killed < KILLS:  # a run that ends before its kill starts anew in another folder
-        out = tmp_path / f"out{done}"
+    shop, folder, killed, midway, kept = tmp_path / "shop", 0, 0, 0, []
+    while killed < KILLS:
+        out = tmp_path / f"out{folder}"
         before = lines_of(out)
-        # Some kills come before the first judgment, some late: a whole run would end before most of them.
-        if killed_run(shop, out, rng.uniform(0, RUN_S / 3)):
-            killed += 1
-        else:
-            done += 1
+        killed += killed_run(shop, out, rng.uniform(0, KILL_WITHIN_S))
         after = lines_of(out)
-        kept.append(after[: len(before)] == before and len(after) >= len(before))
+        kept.append(after[: len(before)] == before)
+        midway += len(before) < len(after) < N_JUDGMENTS
+        folder += len(after) == N_JUDGMENTS  # there is no more to kill there
 
-    assert all(kept)  # nothing that was judged is lost or judged again
-    for number in range(done + 1):
+    sys.stderr.write(f"{killed} kills, {midway} of them between two judgments, over {folder + 1} runs\n")
+    assert all(kept)  # nothing that was judged is lost or changed
+    assert midway
+    for number in range(folder + 1):
         out = tmp_path / f"out{number}"
         run_job(job_in(shop), out)
         keys = [orjson.loads(line)[J.KEY] for line in lines_of(out)]
-        assert len(keys) == len(set(keys)) == 12 * 10
+        assert len(keys) == len(set(keys)) == N_JUDGMENTS
         assert set(keys) == set(load_asked(out)[J.KEY]) == set(load_judgments(out)[J.KEY])
