@@ -119,8 +119,13 @@ class EndpointJudge:
         return self._meter.usage
 
     @property
-    def price(self) -> float:
-        """What one judgment costs: the mean so far, before that an estimate for a full history and four frames."""
+    def price(self) -> float | None:
+        """What one judgment costs; None where no prices were given.
+
+        It is the mean so far, and before the first judgment an estimate for a full history and four frames.
+        """
+        if not self._meter.knows_prices:
+            return None
         used = self._meter.usage
         if used.n_judgments:
             return used.cost / used.n_judgments

@@ -62,7 +62,8 @@ class Meter:
     """Counts what was used, and holds back what requests on their way may cost. For several threads."""
 
     def __init__(self, prices: Prices, budget: float | None = None) -> None:
-        if budget is not None and not prices.per_million_input + prices.per_million_output > 0:
+        self.knows_prices = prices.per_million_input + prices.per_million_output > 0
+        if budget is not None and not self.knows_prices:
             raise UserFacingError(
                 f"A budget of {budget:g} needs prices, and there are none.",
                 "Say what a million tokens of input and of output cost.",

@@ -406,6 +406,20 @@ def test_shoppers_at_once_share_the_limit(open_judge, chat):
     assert chat.most_open() == 3
 
 
+def test_a_run_that_ends_early_waits_for_no_other_try(open_judge):
+    judge = open_judge("poisoned", concurrency=1, backoff_s=8.0, longest_s=8.0)
+    outcomes = judge.grade(task(video(), video("poison")), RUBRIC)
+    next(outcomes)
+    time.sleep(0.2)  # the second has failed and waits at least 4 s
+
+    outcomes.close()
+    began = time.monotonic()
+    verdict = only(judge)
+
+    assert verdict.grade == 5
+    assert time.monotonic() - began < 2.0
+
+
 def test_a_server_that_is_down_is_one_sentence(chat):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -509,6 +523,23 @@ def test_a_budget_stops_before_it_is_exceeded(open_judge, chat, concurrency):
     assert [verdict.grade for verdict in kept] == [5, 5, 5]
     assert len(chat.records()) == 3
     assert judge.usage.cost == pytest.approx(3.0)
+
+
+def test_what_a_judgment_was_held_for_is_free_again_when_it_is_back(open_judge):
+    # five judgments of 1 each are within 5.5 only if nothing stays held
+    judge = open_judge("halves", concurrency=4, price_per_million_input=1000.0, budget=5.5)
+
+    outcomes = list(judge.grade(task(*[video() for _ in range(5)]), RUBRIC))
+
+    assert [verdict.grade for verdict in outcomes] == [5] * 5
+
+
+def test_a_price_is_estimated_before_the_first_judgment_and_unknown_without_prices(open_judge):
+    priced = open_judge("halves", max_pixels=28 * 28, price_per_million_input=1.0)
+
+    # 12 photos and 4 frames of one token each, 1000 of text, thought half as large again
+    assert priced.price == pytest.approx(1016 * 1.5 / 1e6)
+    assert open_judge("halves").price is None
 
 
 def test_a_budget_without_prices_is_refused(open_judge):
