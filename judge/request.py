@@ -105,9 +105,10 @@ def _open(request: RunRequest, open_frames: OpenFrames) -> tuple[Job, pl.DataFra
     config, rubric = load_config(), load_rubric(request.rubric)
     folder, snapshot = config.path("tables", request.tables), config.path("snapshot", request.snapshot)
     tables = load_tables(folder)
-    judge = open_judge(request.judge, JudgeContext(tables.products, tables.videos, request.judge_options))
     lists, made = _lists(request, snapshot, tables)
     selection = select_lists(lists, tables.interactions, request.k, request.users or None, request.seed)
+    # The judge comes last but for the frames, which it may not need: opening it may take minutes.
+    judge = open_judge(request.judge, JudgeContext(tables.products, tables.videos, request.judge_options))
     frames = open_frames(config.place("videos", request.frames)) if reads_pictures(judge) else None
     source = Source(tables.products, tables.videos, Photos(folder), frames, request.frames_per_video)
     return Job(selection, source, judge, rubric, request.explain, request.retry_unscored), made
