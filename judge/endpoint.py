@@ -37,6 +37,7 @@ from judge.prompt import Line, make_prompt
 from judge.rubric import LABELS, SCORES, Rubric
 from judge.task import HISTORY, ShownProduct, ShownVideo, Task
 from judge.verdict import NoVerdict, Outcome, Unscored, Verdict
+from retrieval.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -78,14 +79,25 @@ def open_endpoint(
     The key comes from `LOOKREEL_JUDGE_KEY` or `OPENAI_API_KEY` in *environ*, and is written nowhere.
 
     Raises:
+        ConfigError: an option is out of its range.
         UserFacingError: the specification is none, the server is down or refuses the key, or a budget has no prices.
         MissingExtraError: `openai` or Pillow is not installed.
     """
     address, chosen = parse_address(spec), options or EndpointOptions()
+    _check(chosen)
     key = next((environ[name] for name in KEYS if environ.get(name)), None)
     patience = Patience(chosen.attempts, chosen.backoff_s, chosen.longest_s, chosen.timeout_s)
     meter = Meter(Prices(chosen.price_per_million_input, chosen.price_per_million_output), chosen.budget)
     return EndpointJudge(address, chosen, Server(address, key, patience, random.Random()), meter)
+
+
+def _check(options: EndpointOptions) -> None:
+    for name in ("max_pixels", "concurrency", "attempts", "timeout_s", "answer_tokens", "reason_tokens"):
+        if not getattr(options, name) > 0:
+            raise ConfigError(f"The judge's option {name} is {getattr(options, name)}.", "It must be above 0.")
+    for name in ("backoff_s", "longest_s", "price_per_million_input", "price_per_million_output"):
+        if not getattr(options, name) >= 0:
+            raise ConfigError(f"The judge's option {name} is {getattr(options, name)}.", "It must be at least 0.")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from judge.prompt import plain_title
 from judge.rubric import LABELS, load_rubric
 from judge.task import ShownProduct, ShownVideo, Task
 from judge.verdict import NoVerdict, Unscored, certain
-from retrieval.errors import UserFacingError
+from retrieval.errors import ConfigError, UserFacingError
 from tests.judge.chat_server import KEY, ChatServer
 
 RUBRIC = load_rubric()
@@ -483,6 +483,14 @@ def test_a_key_in_the_url_is_refused_unread(url):
 def test_what_is_no_endpoint_is_told_how_to_be_one(spec):
     with pytest.raises(UserFacingError, match="endpoint:<url>,<model>"):
         open_endpoint(spec, environ={})
+
+
+@pytest.mark.parametrize(
+    "options", [{"concurrency": 0}, {"max_pixels": 0}, {"timeout_s": float("nan")}, {"backoff_s": -1.0}]
+)
+def test_an_option_out_of_its_range_is_one_sentence(open_judge, options):
+    with pytest.raises(ConfigError, match=f"option {next(iter(options))} is "):
+        open_judge("halves", **options)
 
 
 # Usage and budget
