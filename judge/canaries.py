@@ -63,7 +63,7 @@ def video_of_own_product(
     if metadata is not None:
         for product in history:
             for video in pool:
-                if product.product_id in metadata.products.get(video.video_id, ()) and video.frames:
+                if product.product_id in metadata.products.get(video.video_id, ()):
                     return video
     return next((_still(product, n_frames) for product in history if product.photo is not None), None)
 
@@ -85,7 +85,7 @@ def video_of_opposite_taste(
     for n in range(len(history), 0, -1):
         known = [metadata.traits.get(product.product_id, frozenset()) for product in history[:n]]
         taste = frozenset[tuple[str, str]]().union(*known)
-        fitting = [video for video in pool if _is_opposite(metadata.of_video(video.video_id), taste) and video.frames]
+        fitting = [video for video in pool if _is_opposite(metadata.of_video(video.video_id), taste)]
         if all(known) and fitting:
             return Opposite(tuple(history[:n]), fitting[int(rng.integers(len(fitting)))])
     return None

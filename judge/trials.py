@@ -94,7 +94,8 @@ def make_trials(
     Users without products or videos are left out: there is nothing to try.
 
     Args:
-        pool: more videos that canaries may be chosen from, beside those of the tasks.
+        pool: more videos that canaries may be chosen from, beside those of the tasks; for a judge that reads pictures
+            all of them need frames.
     """
     tasks = [task for task in tasks if task.history and task.videos]
     videos = {video.video_id: video for task in tasks for video in task.videos} | {v.video_id: v for v in pool}
@@ -145,8 +146,8 @@ def _canaries(
     if filmed:
         yield Trial(Experiment.BLANK, 0, replace(task, videos=(blanked(filmed[0]),)))
     # What is graded low anyway has most room to be raised: the opposite, or the last of the list.
-    low = opposite.video if opposite is not None else filmed[-1] if filmed else None
-    if low is not None:
+    low = opposite.video if opposite is not None else task.videos[-1]
+    if low.frames:
         asked = replace(task, history=opposite.history if opposite is not None else task.history)
         yield Trial(Experiment.TEXT_CONTROL, 0, replace(asked, videos=(copied(low),)))
         yield Trial(Experiment.TEXT, 0, replace(asked, videos=(instructed(low),)))
