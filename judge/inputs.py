@@ -122,7 +122,8 @@ class Source:
 def make_questions(selection: Selection, source: Source, asker: Asker, digests: Digests) -> Questions:
     """Every judgment of *selection* with its key; a video that several systems recommend to a shopper stands once."""
     pairs = selection.lists.group_by([*WHO, C.VIDEO_ID]).agg(pl.col(C.RANK).min()).sort(*WHO, C.RANK, C.VIDEO_ID)
-    lists = pairs.group_by(WHO, maintain_order=True).agg(C.VIDEO_ID).join(selection.histories, on=WHO)
+    lists = pairs.group_by(WHO, maintain_order=True).agg(C.VIDEO_ID)
+    lists = lists.join(selection.histories, on=WHO, maintain_order="left")
     shown = selection.histories[C.PRODUCT_IDS].explode(empty_as_null=False)
     seen = _see(
         shown.unique(maintain_order=True).to_list(),
