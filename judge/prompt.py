@@ -9,7 +9,7 @@ from typing import Any
 
 from judge.rubric import Rubric
 
-VIDEO = "Video: "
+VIDEO, PRODUCT = "Video: ", "Product: "
 ANSWER = "\nCategory:"
 
 
@@ -40,20 +40,29 @@ class Line:
     has_photo: bool = True
 
 
-def make_prompt(rubric: Rubric, history: Sequence[Line], video_title: str) -> Prompt:
-    """The chat that asks for the category of one video.
+def make_prompt(
+    rubric: Rubric, history: Sequence[Line], title: str, *, query: str | None = None, still: bool = False
+) -> Prompt:
+    """The chat that asks for the category of one video, or of one product's photo where it is *still*.
+
+    With a *query* the shopper is known by what they searched for, and the history is left out.
 
     Titles are put on one line, and what looks like the template's own marks is broken up, so that no title can close
     the message it stands in.
     """
-    shared = [_text(_instructions(rubric) + _introduction(len(history)))]
+    noun, picture = ("product", "image") if still else ("video", "video")
+    if query is not None:
+        history, introduction = (), f"The shopper searched for: {plain_title(query)}\n"
+    else:
+        introduction = _introduction(len(history))
+    shared = [_text(_instructions(rubric, noun) + introduction)]
     for number, line in enumerate(history, start=1):
-        title = plain_title(line.title)
+        told = plain_title(line.title)
         if line.has_photo:
-            shared += [_text(f"{number}. "), {"type": "image"}, _text(f" {title}\n")]
+            shared += [_text(f"{number}. "), {"type": "image"}, _text(f" {told}\n")]
         else:
-            shared.append(_text(f"{number}. (no photo) {title}\n"))
-    own = [_text(VIDEO), {"type": "video"}, _text(f" {plain_title(video_title)}{ANSWER}")]
+            shared.append(_text(f"{number}. (no photo) {told}\n"))
+    own = [_text(PRODUCT if still else VIDEO), {"type": picture}, _text(f" {plain_title(title)}{ANSWER}")]
     return Prompt(f"{rubric.role} {rubric.attitude}", tuple(shared), tuple(own))
 
 
@@ -66,10 +75,10 @@ def plain_title(title: str) -> str:
     return " ".join(title.replace("<|", "< |").replace("|>", "| >").split())
 
 
-def _instructions(rubric: Rubric) -> str:
+def _instructions(rubric: Rubric, noun: str) -> str:
     lines = [f"- {c.label}: {c.definition} Example: {c.evidence}" for c in rubric.categories]
     labels = ", ".join(category.label for category in rubric.categories)
-    return "\n".join(["Grade the video with one of these categories:", *lines, f"Answer with one of: {labels}.\n"])
+    return "\n".join([f"Grade the {noun} with one of these categories:", *lines, f"Answer with one of: {labels}.\n"])
 
 
 def _introduction(n_products: int) -> str:

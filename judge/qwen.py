@@ -20,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
-from judge.prompt import VIDEO, Line, make_prompt
+from judge.prompt import PRODUCT, VIDEO, Line, make_prompt
 from judge.rubric import LABELS, Rubric
 from judge.task import ShownVideo, Task
 from judge.verdict import NoVerdict, Outcome, Unscored, Verdict, from_log_probabilities
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 REASON = "\nReason:"
-_MARK = f"{VIDEO}<|vision_start|>"
 _SAMPLED_BYTES = 1 << 20
 
 
@@ -144,7 +143,7 @@ class QwenJudge:
         """
         import torch
 
-        if not task.history:
+        if not task.history and task.query is None:
             yield from (NoVerdict(Unscored.NO_HISTORY) for _ in task.videos)
             return
         try:
@@ -154,21 +153,22 @@ class QwenJudge:
             raise _no_memory(self.name) from error
 
     def _outcomes(self, task: Task, rubric: Rubric, explain: bool) -> Iterator[Outcome]:
-        beginning = None
+        beginning, read = None, ""
         for video in task.videos:
             if not video.frames:
                 yield NoVerdict(Unscored.NO_FRAMES)
                 continue
             shared, own = self.texts(task, rubric, video)
-            beginning = beginning or self._read(shared, task)
+            if beginning is None or shared != read:
+                beginning, read = self._read(shared, task), shared
             yield self._grade(beginning, own, video, explain)
 
     def texts(self, task: Task, rubric: Rubric, video: ShownVideo) -> tuple[str, str]:
         """The rendered prompt of one video, cut where the part begins that is the video's own."""
         lines = [Line(product.title, product.photo is not None) for product in task.history]
-        prompt = make_prompt(rubric, lines, video.title)
+        prompt = make_prompt(rubric, lines, video.title, query=task.query, still=video.still)
         text: str = self.processor.apply_chat_template(prompt.messages, add_generation_prompt=True)
-        cut = text.rindex(_MARK)
+        cut = text.rindex(f"{PRODUCT if video.still else VIDEO}<|vision_start|>")  # no title can hold the mark
         return text[:cut], text[cut:]
 
     def _read(self, shared: str, task: Task) -> _Read:
@@ -176,7 +176,7 @@ class QwenJudge:
 
         photos = [_picture(product.photo) for product in task.history if product.photo is not None]
         inputs = self._on_device(self.processor(text=[shared], images=photos or None, return_tensors="pt"))
-        places = self._places(inputs)
+        places = self.places(inputs)
         cache = DynamicCache(config=self.model.config.get_text_config())
         # The inner model: no head over thousands of tokens that are never asked for.
         self.model.model(
@@ -185,7 +185,7 @@ class QwenJudge:
         )  # fmt: skip
         return _Read(cache, inputs["input_ids"].shape[1], int(places.max()) + 1)
 
-    def _places(self, inputs: dict[str, Any]) -> Any:
+    def places(self, inputs: dict[str, Any]) -> Any:
         """Where each token stands, `(3, 1, n)`; always told, since what the library remembers belongs to another user."""
         places, _ = self.model.model.get_rope_index(
             inputs["input_ids"],
@@ -200,15 +200,15 @@ class QwenJudge:
         import torch
 
         inputs = self._on_device(self.video_inputs(own, video))
-        places = self._places(inputs) + beginning.next_place
-        branches, n_own = self._branches, inputs["input_ids"].shape[1]
+        places = self.places(inputs) + beginning.next_place
+        branches, n_own = self.branches, inputs["input_ids"].shape[1]
         last = int(places[0, 0, -1]) + 1
         ids = torch.cat([inputs["input_ids"], branches.ids.to(places.device)[None]], dim=1)
         steps = (branches.depth + last).to(places.device).expand(3, 1, -1)
         mask = branches.mask(beginning.length, n_own).to(places.device)
         states = self.model.model(
             input_ids=ids,
-            **_seen(inputs, "pixel_values_videos", "video_grid_thw"),
+            **_seen(inputs, "pixel_values", "image_grid_thw", "pixel_values_videos", "video_grid_thw"),
             position_ids=torch.cat([places, steps], dim=2),
             attention_mask=mask[None, None],
             cache=beginning.cache,
@@ -250,6 +250,9 @@ class QwenJudge:
 
     def video_inputs(self, own: str, video: ShownVideo) -> dict[str, Any]:
         """What the processor makes of the video's own part; the frames' distance in time is told as metadata."""
+        if video.still:
+            still = self.processor(text=[own], images=[_picture(video.frames[0])], return_tensors="pt")
+            return cast(dict[str, Any], still)
         first, *others = [_picture(frame) for frame in video.frames]
         frames = np.stack([np.asarray(picture.resize(first.size)) for picture in (first, *others)])
         metadata = {
@@ -263,7 +266,8 @@ class QwenJudge:
         return cast(dict[str, Any], made)
 
     @cached_property
-    def _branches(self) -> "Branches":
+    def branches(self) -> "Branches":
+        """The five labels in this tokenizer's tokens."""
         return make_branches([self.processor.tokenizer.encode(label) for label in LABELS])
 
     def _on_device(self, inputs: Any) -> dict[str, Any]:

@@ -24,12 +24,16 @@ class ShownProduct:
 
 @dataclass(frozen=True)
 class ShownVideo:
-    """A video to grade: its stored *frames*, encoded pictures, and when in the video each was, in seconds."""
+    """A video to grade: its stored *frames*, encoded pictures, and when in the video each was, in seconds.
+
+    Where it is *still*, it is a product instead, and its one frame the photo.
+    """
 
     video_id: str
     title: str
     frames: tuple[bytes, ...]
     times_s: tuple[float, ...]
+    still: bool = False
 
     @cached_property
     def content(self) -> str:
@@ -39,11 +43,15 @@ class ShownVideo:
 
 @dataclass(frozen=True)
 class Task:
-    """One shopper: the *history*, at most `HISTORY` products, the most recent first, and the *videos* to grade."""
+    """One shopper: the *history*, at most `HISTORY` products, the most recent first, and the *videos* to grade.
+
+    With a *query* there is no history: the videos, or products, are graded for what was searched for.
+    """
 
     user_id: str
     history: tuple[ShownProduct, ...]
     videos: tuple[ShownVideo, ...]
+    query: str | None = None
 
     @cached_property
     def content(self) -> str:

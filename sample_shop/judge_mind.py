@@ -23,7 +23,7 @@ from torch.nn import functional
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
 
-from judge.prompt import Line, make_prompt
+from judge.prompt import Line, Prompt, make_prompt
 from judge.rubric import LABELS, Rubric
 from sample_shop.arrays import Ints
 from sample_shop.browsing import EVENT_NAMES, make_interactions
@@ -33,7 +33,7 @@ from sample_shop.judge_pictures import shop_catalogue
 from sample_shop.relevance import HISTORY_LENGTH, RECENCY, THRESHOLDS, matches
 from sample_shop.shoppers import drifted, make_shoppers
 from sample_shop.small_judge import FRAME_CELLS, PHOTO_CELLS
-from sample_shop.wording import product_title, video_title
+from sample_shop.wording import product_title, query_text, video_title
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +127,7 @@ class Question:
     """One user with *videos* to grade: rows of products and videos, their titles as told, and the truth.
 
     *grades* `(k,)` 1 to 5; *parts* `(k, 6)` the share of each factor that the video has in common with the history.
+    Where they are *still*, products' photos stand in place of videos; with a *query* there is no history.
     """
 
     products: list[int]
@@ -135,6 +136,8 @@ class Question:
     video_titles: list[str]
     grades: Ints
     parts: np.ndarray
+    query: str | None = None
+    still: bool = False
 
 
 def factor_parts(history: Ints, videos: Ints) -> np.ndarray:
@@ -171,6 +174,45 @@ def ask(shop: SeenShop, rng: np.random.Generator, k: int, longest: int, neutral:
     )
 
 
+QUERY_WEIGHTS = {"kind": 0.5, "colour": 0.35, "pattern": 0.15}
+_QUERY_LEVELS = (0.15, 0.4, 0.7, 0.95)
+
+
+def ask_pairs(shop: SeenShop, rng: np.random.Generator, k: int, longest: int) -> Question:
+    """A shopper and *k* products: after what they looked at, or after a query that names one of the shop's products."""
+    if rng.random() < 0.5:
+        asked = ask(shop, rng, 1, longest)
+        padded = np.full((1, HISTORY_LENGTH, len(FACTORS)), -1)
+        padded[0, : len(asked.products)] = shop.codes[asked.products]
+        grades = 1 + np.searchsorted(np.array(THRESHOLDS), matches(padded, shop.codes[:, None])[0], side="right")
+        parts, query = factor_parts(shop.codes[asked.products], shop.codes[:, None]), None
+    else:
+        asked = Question([], [], [], [], np.zeros(0), np.zeros(0))
+        wanted, with_pattern = shop.codes[rng.integers(len(shop.codes))], bool(rng.random() < 0.5)
+        query = query_text(*wanted[:2].tolist(), int(wanted[2]) if with_pattern else -1)
+        parts = (shop.codes == wanted) * 1.0
+        grades = query_grades(parts, with_pattern and wanted[2] > 0)
+        parts[:, 3:] = 0
+    counts = np.bincount(grades, minlength=6)[grades]
+    products = rng.choice(len(grades), k, p=(1 / counts) / (1 / counts).sum())
+    plain = rng.random(k) < 0.6
+    titles = [NEUTRAL_PRODUCT if plain[i] else shop.product_titles[p] for i, p in enumerate(products)]
+    return Question(
+        asked.products, asked.titles, products.tolist(), titles, grades[products], parts[products], query, still=True
+    )
+
+
+def query_grades(alike: np.ndarray, with_pattern: bool) -> Ints:
+    """The planted grade of products for a query, from `(n, ≥3)` whether kind, colour and pattern are those asked for.
+
+    >>> query_grades(np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]]), with_pattern=False)
+    array([5, 3, 3, 1])
+    """
+    weights = np.array(list(QUERY_WEIGHTS.values())) * [1, 1, with_pattern]
+    share = alike[:, :3] @ weights / weights.sum()
+    return 1 + np.searchsorted(np.array(_QUERY_LEVELS), share.round(9), side="right")
+
+
 @dataclass(frozen=True)
 class Piece:
     """Tokens of a piece of the prompt: *ids* and *places* `(3, n)` from 0; the next piece begins at *ends*."""
@@ -183,37 +225,43 @@ class Piece:
 class Reader:
     """Turns the judge's prompt into tokens, piece by piece, as the processor does in one go."""
 
-    def __init__(self, processor: Qwen2_5_VLProcessor, rubric: Rubric) -> None:
-        """Read with this processor's template and words."""
-        self._processor, self._rubric = processor, rubric
+    def __init__(self, processor: Qwen2_5_VLProcessor, rubric: Rubric, pairs: Rubric) -> None:
+        """Read with this processor's template and words; *pairs* is the rubric for products."""
+        self._processor, self._rubric, self._pairs = processor, rubric, pairs
         self._encode = lru_cache(100_000)(lambda text: processor.tokenizer.encode(text))
         self.labels = [self._encode(label) for label in reversed(LABELS)]  # by score, from 1
         self.end = self._encode("<|im_end|>")
         self.because = self._encode(REASON)
 
-    def instructions(self, order: Sequence[int]) -> Piece:
+    def instructions(self, order: Sequence[int], still: bool = False) -> Piece:
         """The beginning that all users share."""
-        text = self._chat(self._rubric.ordered(order), ["x"], "x")
+        rubric = (self._pairs if still else self._rubric).ordered(order)
+        text = self._chat(make_prompt(rubric, [Line("x")], "x", still=still))
         return self._piece(text[: text.index("The only product")], "<|image_pad|>", PHOTO_CELLS)
 
-    def history(self, titles: Sequence[str]) -> Piece:
-        """The user's products."""
-        text = self._chat(self._rubric, titles, "x")
-        start = text.index("The only product" if len(titles) == 1 else f"The {len(titles)} products the shopper")
+    def history(self, titles: Sequence[str], query: str | None = None) -> Piece:
+        """The user's products, or what they searched for."""
+        text = self._chat(make_prompt(self._rubric, [Line(title) for title in titles], "x", query=query))
+        opening = "The only product" if len(titles) == 1 else f"The {len(titles)} products the shopper"
+        start = text.index(opening if query is None else "The shopper searched for: ")
         return self._piece(text[start : text.index("Video: <|vision_start|>")], "<|image_pad|>", PHOTO_CELLS)
 
     def candidate(self, title: str, seconds: float) -> Piece:
         """One video after the history, up to where the label begins."""
-        text = self._chat(self._rubric, ["x"], title)
+        text = self._chat(make_prompt(self._rubric, [Line("x")], title))
         beats = [int(step * 2 * seconds / STEPS) for step in range(STEPS)]  # two positions a second
         return self._piece(text[text.index("Video: <|vision_start|>") :], "<|video_pad|>", FRAME_CELLS, beats)
+
+    def product(self, title: str) -> Piece:
+        """One product after the history, up to where the label begins."""
+        text = self._chat(make_prompt(self._rubric, [Line("x")], title, still=True))
+        return self._piece(text[text.index("Product: <|vision_start|>") :], "<|image_pad|>", PHOTO_CELLS)
 
     def reason(self, parts: np.ndarray) -> list[int]:
         """The tokens of a short reason: which factors the video and the history have in common."""
         return self._encode(reason_text(parts))
 
-    def _chat(self, rubric: Rubric, titles: Sequence[str], video_title: str) -> str:
-        prompt = make_prompt(rubric, [Line(title) for title in titles], video_title)
+    def _chat(self, prompt: Prompt) -> str:
         return str(self._processor.apply_chat_template(prompt.messages, add_generation_prompt=True))
 
     def _piece(self, text: str, pad: str, cells: tuple[int, int], beats: Sequence[int] = (0,)) -> Piece:
@@ -412,7 +460,7 @@ def make_batch(
 ) -> Batch:  # fmt: skip
     """The questions as tensors; *start* is the place after the instructions, *reasons* asks for a reason too."""
     embed = model.model.get_input_embeddings()
-    pieces = [reader.history(question.titles) for question in questions]
+    pieces = [reader.history(question.titles, question.query) for question in questions]
     told_history = padded(pieces, [start] * len(pieces))
     photos = torch.cat([shop.photos[question.products].flatten(0, 1) for question in questions])
     history = _with_tokens(embed(told_history.ids), told_history.ids == model.config.image_token_id, photos)
@@ -420,7 +468,8 @@ def make_batch(
     videos, starts, answers, targets = [], [], [], []
     for question, piece in zip(questions, pieces, strict=True):
         for i, video in enumerate(question.videos):
-            asked = reader.candidate(question.video_titles[i], float(shop.seconds[video]))
+            title = question.video_titles[i]
+            asked = reader.product(title) if question.still else reader.candidate(title, float(shop.seconds[video]))
             said = list(reader.labels[question.grades[i] - 1])
             said += [*reader.because, *reader.reason(question.parts[i])] if reasons else []
             videos.append(_followed(asked, said))
@@ -431,15 +480,16 @@ def make_batch(
     wanted = torch.full((len(targets), max(map(len, targets))), -1)
     for row, said in enumerate(targets):
         wanted[row, : len(said)] = torch.tensor(said)
-    sets = rng.integers(2, size=len(videos))  # of frames
-    rows = [video for question in questions for video in question.videos]
-    tokens = shop.clips[torch.from_numpy(sets), torch.tensor(rows)].flatten(0, 1)
-    clips = _with_tokens(embed(told_videos.ids), told_videos.ids == model.config.video_token_id, tokens)
+    rows, still = torch.tensor([video for question in questions for video in question.videos]), questions[0].still
+    sets = torch.from_numpy(rng.integers(2, size=len(videos)))  # of frames
+    tokens = (shop.photos[rows] if still else shop.clips[sets, rows]).flatten(0, 1)
+    pad = model.config.image_token_id if still else model.config.video_token_id
+    clips = _with_tokens(embed(told_videos.ids), told_videos.ids == pad, tokens)
     grades = torch.from_numpy(np.concatenate([question.grades for question in questions]))
     common = torch.from_numpy(np.concatenate([question.parts for question in questions])).float()
     return Batch(
         history, told_history, clips, told_videos, wanted, torch.tensor(answers), grades,
-        _contents(shop, questions, rows), common,
+        _contents(shop, questions), common,
     )  # fmt: skip
 
 
@@ -454,14 +504,16 @@ def _with_tokens(embedded: Tensor, where: Tensor, tokens: Tensor) -> Tensor:
     return embedded.masked_scatter(where[..., None], tokens.to(embedded.dtype))
 
 
-def _contents(shop: SeenShop, questions: Sequence[Question], videos: list[int]) -> Tensor:
-    """`(n·k, 66)`: the weighted shares of the seen levels in the history, then those in the video."""
-    histories = []
+def _contents(shop: SeenShop, questions: Sequence[Question]) -> Tensor:
+    """`(n·k, 66)`: the weighted shares of the seen levels in the history, then those in the video or product."""
+    rows = []
     for question in questions:
         weights = torch.tensor([RECENCY**j for j in range(len(question.products))])
         levels = level_shares(shop.codes[question.products][:, None])
-        histories.append((levels * (weights / weights.sum())[:, None]).sum(0).expand(len(question.videos), -1))
-    return torch.cat([torch.cat(histories), level_shares(shop.video_codes[videos])], dim=1)
+        history = (levels * (weights / weights.sum())[:, None]).sum(0).expand(len(question.videos), -1)
+        codes = shop.codes[question.videos][:, None] if question.still else shop.video_codes[question.videos]
+        rows.append(torch.cat([history, level_shares(codes)], dim=1))
+    return torch.cat(rows)
 
 
 @dataclass
@@ -474,6 +526,7 @@ class MindTraining:
     shops: list[SeenShop]
     users: int = 8
     k: int = 8
+    pairs: float = 0.15
     rate: float = 1.5e-3
     seed: int = 0
     step: int = 0
@@ -489,13 +542,14 @@ class MindTraining:
     def _batch(self, longest: int) -> tuple[Batch, Keys]:
         rng = self._rng
         order = rng.permutation(5).tolist() if rng.random() < 0.3 else range(5)
-        piece = self.reader.instructions(order)
+        still = bool(rng.random() < self.pairs)
+        piece = self.reader.instructions(order, still)
         told = padded([piece], [0])
         embedded = self.model.model.get_input_embeddings()(told.ids)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             _, keys = think(self.mind, embedded, told)
         shop = self.shops[int(rng.integers(len(self.shops)))]
-        questions = [ask(shop, rng, self.k, longest) for _ in range(self.users)]
+        questions = [(ask_pairs if still else ask)(shop, rng, self.k, longest) for _ in range(self.users)]
         return make_batch(self.model, self.reader, shop, questions, piece.ends, rng, bool(rng.random() < 0.1)), keys
 
     def loss(self, longest: int) -> tuple[Tensor, float]:
@@ -503,7 +557,7 @@ class MindTraining:
         batch, instructions = self._batch(longest)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             _, history = think(self.mind, batch.history, batch.told_history, instructions)
-            only = batch.answers[:, None] + torch.arange(batch.said.shape[1])
+            only = (batch.answers[:, None] + torch.arange(batch.said.shape[1])).clamp(max=batch.videos.shape[1] - 1)
             states, _ = think(self.mind, batch.videos, batch.told_videos, joined(instructions, history), only)
             logits = self.model.lm_head(self.mind.norm(states[-1])).float()
         each = functional.cross_entropy(logits.transpose(1, 2), batch.said, reduction="none", ignore_index=-1)

@@ -54,11 +54,12 @@ CHAT_TEMPLATE = """\
 
 @dataclass(frozen=True)
 class JudgeShape:
-    """Sizes of the two towers."""
+    """Sizes of the two towers; *shared_heads* heads of keys and values serve all others."""
 
     width: int = 192
     layers: int = 4
     heads: int = 4
+    shared_heads: int = 4
     inner: int = 640
     eye_width: int = 160
     eye_layers: int = 6
@@ -89,9 +90,9 @@ def make_tokenizer(texts: Iterable[str], size: int = 900) -> Qwen2Tokenizer:
     return tokenizer
 
 
-def make_processor(tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLProcessor:
+def make_processor(tokenizer: Qwen2Tokenizer, max_pixels: int = MAX_PIXELS) -> Qwen2_5_VLProcessor:
     """The real processor, for small pictures."""
-    size = {"shortest_edge": CELL * CELL * 4, "longest_edge": MAX_PIXELS}
+    size = {"shortest_edge": CELL * CELL * 4, "longest_edge": max_pixels}
     return Qwen2_5_VLProcessor(
         image_processor=Qwen2VLImageProcessor(size=dict(size)),
         tokenizer=tokenizer,
@@ -137,7 +138,7 @@ def _text_config(shape: JudgeShape, n_tokens: int, half: int, numbers: dict[str,
         "intermediate_size": shape.inner,
         "num_hidden_layers": shape.layers,
         "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.heads,
+        "num_key_value_heads": shape.shared_heads,
         "max_position_embeddings": 8192,
         "rms_norm_eps": 1e-6,
         "rope_parameters": {

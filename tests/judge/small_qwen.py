@@ -19,7 +19,7 @@ from sample_shop.train_judge import corpus
 def make_folder(folder: Path, shape: JudgeShape = JudgeShape(layers=2, eye_layers=2), spread: float = 3.0) -> Path:
     """Save a model; weights are *spread* times as wide as usual, so that its answers are not all alike."""
     torch.manual_seed(0)
-    tokenizer = make_tokenizer(corpus(load_rubric()))
+    tokenizer = make_tokenizer(corpus([load_rubric(), load_rubric("pairs-1")]))
     model = new_judge(shape, tokenizer)
     with torch.no_grad():
         for parameter in model.parameters():
