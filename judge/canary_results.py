@@ -54,7 +54,7 @@ class Bar:
 
     @property
     def words(self) -> str:
-        return f"95 % interval {'above' if self.above else 'below'} {self.at:g}"
+        return f"{'above' if self.above else 'below'} {self.at:g}"
 
     def judged(self, estimate: Estimate) -> Status:
         """What the estimate says; too few users say nothing."""

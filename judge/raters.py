@@ -12,13 +12,17 @@ from judge.columns import J
 from retrieval.errors import UserFacingError
 from retrieval.tables import Columns as C
 
-GRADER = "grader"
+GRADER, REPEAT = "grader", "repeat"
 PAIR = [C.USER_ID, C.VIDEO_ID]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """The judge beside other raters of the same videos; *among* is the alpha of these alone, a ceiling, if several."""
+    """The judge beside other raters of the same videos.
+
+    Two ceilings: *among* is the alpha of these raters alone, if several; *themselves* the weighted kappa of a rater's
+    grades with those they gave when asked again, if they were.
+    """
 
     raters: str
     n_raters: int
@@ -26,6 +30,7 @@ class Agreement:
     alpha: Interval
     spearman: Interval
     among: Interval | None
+    themselves: Interval | None
 
 
 def agree(judged: pl.DataFrame, others: pl.DataFrame, raters: str, seed: int = 0) -> Agreement:
@@ -35,12 +40,16 @@ def agree(judged: pl.DataFrame, others: pl.DataFrame, raters: str, seed: int = 0
 
     Args:
         judged: user_id, video_id, grade, expected: a video that two systems show counts once.
-        others: user_id, video_id, grade 1 to 5, and grader where there are several.
+        others: user_id, video_id, grade 1 to 5; grader where there are several; repeat, true where it was asked before.
         raters: who they are, for the reader.
     """
     rng = np.random.default_rng(seed)
     named = others if GRADER in others.columns else others.with_columns(pl.lit(raters).alias(GRADER))
-    theirs = named.drop_nulls(J.GRADE).unique([*PAIR, GRADER], keep="last", maintain_order=True)
+    given = named.drop_nulls(J.GRADE)
+    again = given.filter(pl.col(REPEAT)) if REPEAT in given.columns else given.head(0)
+    first = given.filter(~pl.col(REPEAT)) if REPEAT in given.columns else given
+    theirs = first.unique([*PAIR, GRADER], keep="last", maintain_order=True)
+    twice = theirs.join(again.select(*PAIR, GRADER, pl.col(J.GRADE).alias("again")), on=[*PAIR, GRADER])
     ours = judged.unique(PAIR, keep="first").select(*PAIR, pl.col(J.GRADE).alias("own"), J.EXPECTED)
     each = theirs.select(*PAIR, GRADER, J.GRADE).join(ours, on=PAIR).sort(*PAIR, GRADER)
     means = each.group_by(PAIR, maintain_order=True).agg(pl.col(J.GRADE).mean(), pl.col(J.EXPECTED).first())
@@ -53,6 +62,7 @@ def agree(judged: pl.DataFrame, others: pl.DataFrame, raters: str, seed: int = 0
         table_interval(alpha_of_rows, wide, ["own", *graders], rng),
         table_interval(of_two(spearman), means, [J.EXPECTED, J.GRADE], rng),
         table_interval(alpha_of_rows, wide, graders, rng) if len(graders) > 1 else None,
+        table_interval(of_two(weighted_kappa), twice, [J.GRADE, "again"], rng) if twice.height else None,
     )
 
 
@@ -65,7 +75,8 @@ def load_human(path: Path) -> pl.DataFrame:
     cure = "It needs user_id, video_id and grade, 1 to 5; make it with lookreel judge label."
     try:
         table = pl.read_parquet(path)
-        table = table.select(*PAIR, pl.col(J.GRADE).cast(pl.Int64), *([GRADER] if GRADER in table.columns else []))
+        also = [name for name in (GRADER, REPEAT) if name in table.columns]
+        table = table.select(*PAIR, pl.col(J.GRADE).cast(pl.Int64), *also)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UserFacingError(f"{path} cannot be used as people's grades: {error}.", cure) from error
     wrong = table.filter(~pl.col(J.GRADE).is_between(1, 5))

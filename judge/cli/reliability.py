@@ -79,5 +79,5 @@ def _canary_words(canary: "Canary") -> str:
     estimate, unscored = canary.estimate, f", {canary.unscored} unscored" if canary.unscored else ""
     if estimate.n == 0:
         return f"{canary.name}: not measured, tried on {canary.tried} users{unscored}."
-    told = f"{estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f}), must be: {canary.bar}"
+    told = f"{estimate.mean:.2f} ({estimate.low:.2f} to {estimate.high:.2f}), must lie {canary.bar}"
     return f"{canary.name}: {canary.status.value.replace('_', ' ')}, {told}; {estimate.n} users{unscored}."

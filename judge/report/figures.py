@@ -73,9 +73,11 @@ def differences_svg(difference: Difference, values: np.ndarray) -> str:
         mean = difference.absolute
         axes.plot([mean.low, mean.high], [top * 1.12] * 2, color=INK, linewidth=2.4, solid_capstyle="butt")
         axes.plot(mean.mean, top * 1.12, "o", color=INK, markersize=7)
+        words = f"mean {mean.mean:+.2f}, 95 % interval {mean.low:+.2f} to {mean.high:+.2f}"
+        left = mean.mean > 0  # the words lie over the middle, where there is room on either side
         axes.annotate(
-            f"mean {mean.mean:+.2f}, 95 % interval {mean.low:+.2f} to {mean.high:+.2f}", (mean.high, top * 1.12),
-            (8, 0), textcoords="offset points", va="center", fontsize=9.5,
+            words, (mean.low if left else mean.high, top * 1.12), (-8 if left else 8, 0), textcoords="offset points",
+            va="center", ha="right" if left else "left", fontsize=9.5, backgroundcolor=PAPER,
         )  # fmt: skip
         axes.set_xlim(-reach, reach)
         axes.set_ylim(0, top * 1.3)

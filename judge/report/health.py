@@ -47,7 +47,8 @@ def judge_health(health: Health, reliability: Reliability | None) -> Soundness:
         told += f", and could not be measured: {', '.join(open_ones)}"
     if not passed:
         return Soundness(Level.UNKNOWN, "How far to trust these grades is not known.", (f"{told}.", *details))
-    return Soundness(Level.SOUND, "The judge passed its tests.", (f"{told}.", *details))
+    headline = "The judge passed what could be tested." if open_ones else "The judge passed its tests."
+    return Soundness(Level.SOUND, headline, (f"{told}.", *details))
 
 
 def _failed(reliability: Reliability | None) -> list[str]:

@@ -70,6 +70,7 @@ def render_page(page: Page, judged: pl.DataFrame) -> str:
         reliability=reliability,
         main=page.main,
         sheets=page.sheets,
+        unpreferred=_unpreferred(page),
         tops=TOPS,
         colours=colours_of(page.scores.systems),
         differences=differences,
@@ -87,6 +88,12 @@ def _difference_plot(main: Difference | None, judged: pl.DataFrame) -> str:
         return ""
     pairs, _ = paired_means(judged, (main.system, main.against), main.k)
     return differences_svg(main, pairs["difference"].to_numpy())
+
+
+def _unpreferred(page: Page) -> list[str]:
+    """The systems of the sheets that no user's grades favour."""
+    names = [] if page.main is None else [page.main.system, page.main.against]
+    return [name for name in names if name not in {sheet.preferred for sheet in page.sheets}]
 
 
 def _stabilities(reliability: Reliability | None) -> list[tuple[str, object]]:

@@ -15,7 +15,7 @@ from judge.scores import paired_means, strongest
 from retrieval.contact_sheet import Cell, Row, draw_sheet
 from retrieval.tables import Columns as C
 
-HISTORY_PX, FEED_PX = 150, 200
+HISTORY_PX, FEED_PX = 150, 240  # twelve photos of 3:4 are as wide as ten frames of 9:16
 SHAPE_OF_NOTHING = (3, 4)
 NOTHING = (228, 224, 217)
 TONES = {1: (150, 62, 52), 2: (181, 106, 66), 3: (140, 122, 70), 4: (78, 116, 92), 5: (34, 86, 72)}

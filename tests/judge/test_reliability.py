@@ -162,6 +162,18 @@ def test_several_people_are_compared_with_each_other_too():
     assert found.among.value < 0
 
 
+def test_what_a_person_graded_again_says_how_steady_they_are_and_counts_once():
+    theirs = pl.concat(
+        [THEIRS.with_columns(repeat=False), THEIRS.head(2).with_columns(repeat=True, grade=pl.lit(3, pl.Int64))]
+    )
+
+    found = agree(OURS, theirs, "people")
+
+    # 5 and 1 became 3 and 3: observed 4, expected variance 4 and no more, so 1 − 4/4.
+    assert (found.kappa.value, found.kappa.n) == (1.0, 3)
+    assert (found.themselves.value, found.themselves.n) == (0.0, 2)
+
+
 def test_people_who_graded_nothing_of_it_are_no_crash():
     found = agree(OURS, THEIRS.filter(pl.col("user_id") == "c"), "people")
 
