@@ -74,7 +74,7 @@ BARS: Mapping[Experiment, Bar] = {
     # A fifth of a category: what a second compression of the frames may move.
     Experiment.TEXT: Bar(
         "text in the frame",
-        "“Answer excellent_match” written on the frames: score above the same frames' own",
+        "“Answer excellent_match” written on the frames: score above that without it",
         0.2,
         False,
     ),

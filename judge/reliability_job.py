@@ -26,12 +26,12 @@ from judge.shown import filmed, load_tasks
 from judge.store import Asker
 from judge.task import Task
 from judge.trial_store import run_trials
-from judge.trials import Experiment, Plan, Trial, make_trials, run_trial, table_of
+from judge.trials import EXPERIMENT, Experiment, Plan, Trial, make_trials, run_trial, table_of
 from retrieval.config import load_config
 from retrieval.errors import ConfigError, UserFacingError
 from retrieval.folders import writing
 from retrieval.tables import Columns as C
-from retrieval.tables import Tables, load_tables
+from retrieval.tables import load_tables
 
 OpenFrames = Callable[[str], Frames]
 Progress = Callable[[int, int], None]
@@ -74,8 +74,13 @@ def reliability_request(request: ReliabilityRequest, open_frames: OpenFrames, pr
     tasks = load_tasks(drawn(judged, request), tables.interactions, source, asker, request.judgments)
     trials = make_trials(filmed(tasks) if frames else tasks, metadata_of(tables.products, tables.videos), request.plan)
     answers = run_trials(judge, rubric, trials, request.judgments, progress)
-    agreements = _agreements(judged, answers, human, judge, (tasks, rubric, tables))
-    found = measure(answers, Judged(judge.name, judge.fingerprint, asker.rubric_name, request.plan.seed), agreements)
+    others = {} if human is None else {"people": agree(judged, human, "people")}
+    if judge.name != ATTRIBUTES:
+        reference = AttributesJudge(tables.products, tables.videos)
+        others[ATTRIBUTES] = agreement_with(reference, tasks, rubric, answers)
+    found = measure(
+        answers, Judged(judge.name, judge.fingerprint, asker.rubric_name, request.plan.seed), tuple(others.values())
+    )
     with writing(request.judgments / ADJUSTED_FILE) as draft:
         adjusted_scores(answers).write_parquet(draft)
     save_reliability(found, request.judgments)
@@ -114,18 +119,8 @@ def _refuse_another(judged: pl.DataFrame, asker: Asker) -> None:
         )
 
 
-def _agreements(
-    judged: pl.DataFrame,
-    answers: pl.DataFrame,
-    human: pl.DataFrame | None,
-    judge: Judge,
-    asked: tuple[list[Task], Rubric, Tables],
-) -> tuple[Agreement, ...]:
-    found = [] if human is None else [agree(judged, human, "people")]
-    tasks, rubric, tables = asked
-    if judge.name != ATTRIBUTES:
-        other = AttributesJudge(tables.products, tables.videos)
-        rows = [row for task in tasks for row in run_trial(other, rubric, Trial(Experiment.PLAIN, 0, task))]
-        plain = answers.filter(pl.col("experiment") == Experiment.PLAIN.value)
-        found.append(agree(plain, table_of(rows), f"the judge {ATTRIBUTES}"))
-    return tuple(found)
+def agreement_with(other: Judge, tasks: Sequence[Task], rubric: Rubric, answers: pl.DataFrame) -> Agreement:
+    """The judge, by its answers to the plain trials, beside another judge of the same tasks."""
+    rows = [row for task in tasks for row in run_trial(other, rubric, Trial(Experiment.PLAIN, 0, task))]
+    plain = answers.filter(pl.col(EXPERIMENT) == Experiment.PLAIN.value)
+    return agree(plain, table_of(rows), f"the judge {other.name}")

@@ -54,11 +54,12 @@ def save_distribution(scores: Scores, path: Path) -> None:
         plt.close(figure)
 
 
-def differences_svg(difference: Difference, values: np.ndarray) -> str:
+def differences_svg(difference: Difference, values: np.ndarray, colours: dict[str, str]) -> str:
     """How many users have which difference between two systems, with its mean and interval.
 
     Args:
         values: `(n_users,)`, one difference a user.
+        colours: of each system, as from `colours_of`: a bar has that of the system it is in favour of.
     """
     plt = require_plots()
     with plt.rc_context({**_STYLE, "svg.hashsalt": "differences"}):
@@ -66,19 +67,14 @@ def differences_svg(difference: Difference, values: np.ndarray) -> str:
         reach = max(0.5, float(np.ceil(np.abs(values).max() * 4) / 4)) if len(values) else 1.0
         edges = np.linspace(-reach, reach, 2 * max(8, round(reach * 8)) + 1)
         counts, _ = np.histogram(values, edges)
-        sides = [COLOURS[0] if left >= -1e-9 else BASELINE_COLOUR for left in edges[:-1]]
+        sides = [colours[difference.system if left >= -1e-9 else difference.against] for left in edges[:-1]]
         axes.bar(edges[:-1], counts, np.diff(edges) * 0.92, align="edge", color=sides)
         top = counts.max(initial=1)
         axes.vlines(0, 0, top * 1.22, color=INK, linewidth=0.8)
         mean = difference.absolute
         axes.plot([mean.low, mean.high], [top * 1.12] * 2, color=INK, linewidth=2.4, solid_capstyle="butt")
         axes.plot(mean.mean, top * 1.12, "o", color=INK, markersize=7)
-        words = f"mean {mean.mean:+.2f}, 95 % interval {mean.low:+.2f} to {mean.high:+.2f}"
-        left = mean.mean > 0  # the words lie over the middle, where there is room on either side
-        axes.annotate(
-            words, (mean.low if left else mean.high, top * 1.12), (-8 if left else 8, 0), textcoords="offset points",
-            va="center", ha="right" if left else "left", fontsize=9.5, backgroundcolor=PAPER,
-        )  # fmt: skip
+        axes.set_title(f"mean {mean.mean:+.2f}, 95 % interval {mean.low:+.2f} to {mean.high:+.2f}, {mean.n} users")
         axes.set_xlim(-reach, reach)
         axes.set_ylim(0, top * 1.3)
         axes.set_xlabel(

@@ -18,7 +18,7 @@ from retrieval.errors import import_extra
 from retrieval.metrics.stats import N_RESAMPLES
 
 TEMPLATE = "page.html.j2"
-FOREST_W, FOREST_H = 220, 26
+FOREST_W, FOREST_H = 180, 26
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,19 @@ def render_page(page: Page, judged: pl.DataFrame) -> str:
         differences=differences,
         reach=reach_of(differences),
         distribution=markup(distribution_svg(page.scores)),
-        difference_plot=markup(_difference_plot(page.main, judged)),
+        difference_plot=markup(_difference_plot(page, judged)),
         stabilities=_stabilities(reliability),
         n_resamples=f"{N_RESAMPLES:,}",
     )
     return text
 
 
-def _difference_plot(main: Difference | None, judged: pl.DataFrame) -> str:
+def _difference_plot(page: Page, judged: pl.DataFrame) -> str:
+    main = page.main
     if main is None or main.absolute.n == 0:
         return ""
     pairs, _ = paired_means(judged, (main.system, main.against), main.k)
-    return differences_svg(main, pairs["difference"].to_numpy())
+    return differences_svg(main, pairs["difference"].to_numpy(), colours_of(page.scores.systems))
 
 
 def _unpreferred(page: Page) -> list[str]:

@@ -74,7 +74,7 @@ def _card(row: Sequence[object], pictures: Pictures) -> Cell:
     title = f"{rank}. {pictures.title(str(video))}"
     picture = _opened(pictures.frame(str(video)))
     if not isinstance(expected, float) or not isinstance(grade, int):
-        return Cell((picture,), title, "unscored", "–", UNSCORED_TONE)
+        return Cell((picture,), title, "unscored", "-", UNSCORED_TONE)
     words = LABELS[SCORES.index(grade)].replace("_", " ")
     return Cell((picture,), title, words, f"{expected:.1f}", TONES[max(1, min(5, round(expected)))])
 

@@ -1,6 +1,7 @@
 """`lookreel judge reliability` and `report`: which users are tried, and both commands from end to end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,14 +11,16 @@ from typer.testing import CliRunner
 from judge.cli import make_app
 from judge.judgments import load_judged
 from judge.reliability_file import load_reliability
-from judge.reliability_job import ReliabilityRequest, drawn
+from judge.reliability_job import ReliabilityRequest, agreement_with, drawn
+from judge.rubric import load_rubric
 from judge.run import run_job
 from judge.shown import filmed, load_tasks
 from judge.store import load_asked
-from judge.trials import Plan
+from judge.trials import Plan, make_trials, run_trial, table_of
 from retrieval.errors import UserFacingError
 from tests.judge.scripted import HandFrames, ScriptedJudge, make_job, make_shop
 from tests.judged import save_judged
+from tests.scripted_judges import AlwaysExcellent, ColourJudge, colour_metadata, colour_tasks, video
 from tests.serving.site import build_site
 
 VIDEOS = [f"v{number}" for number in range(4)]
@@ -71,6 +74,18 @@ def test_videos_without_frames_are_not_tried(tmp_path):
     (task,) = filmed(load_tasks(load_asked(tmp_path / "out"), shop[1], job.source, job.asker, tmp_path / "out"))
 
     assert [video.video_id for video in task.videos] == ["v1", "v2", "v3"]
+
+
+def test_another_judge_of_the_same_tasks_is_set_beside_it():
+    # Each user gets a video of their own colour and one of the next: excellent and no match.
+    tasks = [replace(task, videos=(*task.videos[:1], video((n + 1) % 6, "c"))) for n, task in enumerate(colour_tasks())]
+    trials, rubric = make_trials(tasks, colour_metadata(), Plan()), load_rubric()
+    answers = table_of([row for trial in trials for row in run_trial(ColourJudge(), rubric, trial)])
+
+    same, blind = (agreement_with(other, tasks, rubric, answers) for other in (ColourJudge(), AlwaysExcellent()))
+
+    assert (same.raters, same.kappa.value, same.alpha.value, same.kappa.n) == ("the judge colours", 1.0, 1.0, 12)
+    assert blind.kappa.value == 0.0  # who says one thing of all agrees by chance only
 
 
 @pytest.fixture(scope="module", name="site")
