@@ -8,34 +8,34 @@ over the attributes a that both product j and the video's products have. m_a(j) 
 has the same value as product j, else 0. Of the words of a title, which stand in for the pattern where the table has no
 such column, it is the share of product j's words that one of the video's products has. The weights u_a are those of
 `ATTRIBUTES`, the levels those of `LEVELS`.
+
+A product that is graded in the place of a video counts by what is told of itself. After a query instead of a history,
+`query_fit` says how well it fits.
 """
 
 import hashlib
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import polars as pl
 
+from judge import query_fit
+from judge.query_fit import PATTERN, WORDS, Values, Vocabulary, words
 from judge.rubric import Rubric
-from judge.task import Task
+from judge.task import ShownVideo, Task
 from judge.verdict import NoVerdict, Outcome, Unscored, certain
 from retrieval.tables import Columns as C
 
 NAME = "attributes"
-PATTERN = "pattern"
-WORDS = "words"
 ATTRIBUTES: Mapping[str, float] = {C.CATEGORY: 0.4, C.COLOR: 0.3, PATTERN: 0.2, C.BRAND: 0.1}
 RECENCY = 0.9
 # From which share on a video is of a level. Who looks at many things matches no video wholly, so a third is good.
 LEVELS: Sequence[tuple[float, str]] = (
     (0.6, "excellent_match"), (0.4, "good_match"), (0.25, "partial_match"), (0.1, "poor_match"), (0.0, "no_match"),
 )  # fmt: skip
-FORMULA = 1  # goes up when the formula changes
-
-Values = Mapping[str, frozenset[str]]
-"""What a product is: by attribute its values, one each, and of its title the words."""
+FORMULA = 2  # goes up when the formula changes
 
 
 @dataclass(frozen=True)
@@ -117,16 +117,33 @@ class AttributesJudge:
     def grade(self, task: Task, rubric: Rubric, *, explain: bool = False) -> Iterator[Outcome]:
         """One outcome for each video; the rubric's words are not read, and the reason costs nothing."""
         history = [self._products.get(product.product_id, {}) for product in task.history]
+        asked = None if task.query is None else self._vocabulary.asked(task.query)
         for video in task.videos:
-            products = self._videos.get(video.video_id) or []
-            found = fit(history, [self._products.get(product_id, {}) for product_id in products])
+            products = self._shown(video)
+            offered = [self._products.get(product_id, {}) for product_id in products]
+            found = fit(history, offered) if asked is None else _best_fit(asked, offered)
             if found is None:
+                wanted = "history" if asked is None else "query"
                 detail = (
-                    "its products share no attribute with the history" if products else "the video names no product"
+                    f"its products share no attribute with the {wanted}" if products else "the video names no product"
                 )
                 yield NoVerdict(Unscored.NO_PRODUCTS, detail)
             else:
                 yield certain(found.label, found.reason)
+
+    def _shown(self, video: ShownVideo) -> Sequence[str]:
+        """The products that a video shows; one that stands in its place is that product alone."""
+        return [video.video_id] if video.still else self._videos.get(video.video_id) or []
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._products.values())
+
+
+def _best_fit(asked: Sequence[query_fit.Asked], offered: Sequence[Values]) -> query_fit.QueryFit | None:
+    """The fit of the product that answers the query best."""
+    fits = [found for product in offered if (found := query_fit.query_fit(asked, product)) is not None]
+    return max(fits, key=lambda found: found.share, default=None)
 
 
 def values_of(row: Mapping[str, str | None]) -> Values:
@@ -136,13 +153,9 @@ def values_of(row: Mapping[str, str | None]) -> Values:
     frozenset({'striped'})
     """
     values = {name: row[name].strip().lower() for name in ATTRIBUTES if row.get(name)}  # type: ignore[union-attr]
-    said = {word for value in values.values() for word in _words(value)}
-    words = frozenset(_words(row.get(C.TITLE) or "")) - said
-    return {name: frozenset([value]) for name, value in values.items() if value} | ({WORDS: words} if words else {})
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in re.findall(r"[^\W\d_]+", text.lower()) if len(word) > 2]
+    said = {word for value in values.values() for word in words(value)}
+    others = frozenset(words(row.get(C.TITLE) or "")) - said
+    return {name: frozenset([value]) for name, value in values.items() if value} | ({WORDS: others} if others else {})
 
 
 def _linked(videos: pl.DataFrame) -> pl.DataFrame:
@@ -156,5 +169,5 @@ def _fingerprint(products: pl.DataFrame, videos: pl.DataFrame) -> str:
     content = io.BytesIO()
     for table in (products, videos):
         table.write_ndjson(content)
-    numbers = repr((FORMULA, dict(ATTRIBUTES), RECENCY, LEVELS)).encode()
+    numbers = repr((FORMULA, dict(ATTRIBUTES), RECENCY, LEVELS, dict(query_fit.WEIGHTS), query_fit.LEVELS)).encode()
     return hashlib.sha256(content.getvalue() + numbers).hexdigest()[:12]

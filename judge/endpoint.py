@@ -35,7 +35,7 @@ from judge.endpoint_server import (
 )
 from judge.prompt import Line, make_prompt
 from judge.rubric import LABELS, SCORES, Rubric
-from judge.task import HISTORY, ShownProduct, ShownVideo, Task
+from judge.task import HISTORY, ShownVideo, Task
 from judge.verdict import NoVerdict, Outcome, Unscored, Verdict
 from retrieval.errors import ConfigError
 
@@ -155,7 +155,7 @@ class EndpointJudge:
         waiting: deque[tuple[Future[Outcome], float]] = deque()
         try:
             for video in task.videos:
-                question = self._question(task.history, photos, video, rubric, explain)
+                question = self._question(task, photos, video, rubric, explain)
                 if isinstance(question, NoVerdict):
                     waiting.append((_known(question), 0.0))
                 else:
@@ -189,22 +189,23 @@ class EndpointJudge:
 
     def _question(
         self,
-        history: Sequence[ShownProduct],
+        task: Task,
         photos: Sequence[Picture | None],
         video: ShownVideo,
         rubric: Rubric,
         explain: bool,
     ) -> "_Question | NoVerdict":
-        if not history:
+        if not task.history and task.query is None:
             return NoVerdict(Unscored.NO_HISTORY)
         frames, times_s = fit_frames(video, self._options.max_pixels)
         if not frames:
             return NoVerdict(Unscored.NO_FRAMES)
-        lines = [Line(product.title, photo is not None) for product, photo in zip(history, photos, strict=True)]
-        prompt = make_prompt(rubric, lines, video.title)
+        lines = [Line(product.title, photo is not None) for product, photo in zip(task.history, photos, strict=True)]
+        prompt = make_prompt(rubric, lines, video.title, query=task.query, still=video.still)
         seen = [photo for photo in photos if photo is not None]
-        shown = frame_parts(frames, times_s, self._options.frames)
-        content = fill_in([*prompt.shared, *prompt.own], seen, shown)
+        # A product's photo is the last image of the chat; frames are told when they were.
+        shown = [] if video.still else frame_parts(frames, times_s, self._options.frames)
+        content = fill_in([*prompt.shared, *prompt.own], [*seen, *frames] if video.still else seen, shown)
         n_characters = len(prompt.system) + sum(len(part.get("text", "")) for part in content)
         n_input = n_characters // CHARACTERS_PER_TOKEN + sum(picture.n_tokens for picture in (*seen, *frames))
         messages = ({"role": "system", "content": prompt.system}, {"role": "user", "content": content})

@@ -38,6 +38,8 @@ class ShownVideo:
     @cached_property
     def content(self) -> str:
         """Twelve hexadecimal digits of all that the judge sees of it."""
+        if self.still:
+            return still_content(self.title, photo_digest(self.frames[0] if self.frames else None))
         return content_of(self.title, frames_digest(self.frames, self.times_s))
 
 
@@ -55,7 +57,9 @@ class Task:
 
     @cached_property
     def content(self) -> str:
-        """Twelve hexadecimal digits of all that the judge sees of the history, in its order."""
+        """Twelve hexadecimal digits of all that the judge sees of the history, in its order, or of the query."""
+        if self.query is not None:
+            return query_content(self.query)
         return history_content(product.content for product in self.history)
 
 
@@ -72,6 +76,16 @@ def frames_digest(frames: Sequence[bytes], times_s: Sequence[float]) -> str:
 def content_of(title: str, pictures: str) -> str:
     """The content of a product or video, of its title and the digest of its pictures: these need not be at hand."""
     return _digest([title.encode(), pictures.encode()])
+
+
+def still_content(title: str, photo: str) -> str:
+    """The content of a product that is graded, of its title and the digest of its photo; never that of a video."""
+    return _digest([b"still", title.encode(), photo.encode()])
+
+
+def query_content(query: str) -> str:
+    """The content of a query, which stands in the place of a history's."""
+    return _digest([b"query", query.encode()])
 
 
 def history_content(products: Iterable[str]) -> str:

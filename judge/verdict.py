@@ -17,6 +17,7 @@ class Unscored(StrEnum):
     NO_FRAMES = "no_frames"
     NO_HISTORY = "no_history"
     NO_PRODUCTS = "no_products"  # the judge reads metadata, and the video has none
+    UNKNOWN_PRODUCT = "unknown_product"  # the catalogue does not have what is to be graded
     REFUSED = "refused"  # the server would not answer this request
     TRUNCATED = "truncated"
 
