@@ -45,7 +45,8 @@ def measure(quick: bool) -> Sequence[Figure]:
     tokens = _tokens(judge, task, rubric)
     floor = (tokens[0] + K * tokens[1]) / (K * (tokens[0] + tokens[1]))
     difference = float(np.abs(_logs(shared[1]) - _logs(naive[1])).max())
-    detail = f"k {K}, {PHOTOS} photos, {FRAMES} frames, {tokens[0]} + {tokens[1]} tokens, float32, one core; floor {floor:.3f}"
+    size = f"k {K}, {PHOTOS} photos, {FRAMES} frames, {tokens[0]} + {tokens[1]} tokens"
+    detail = f"{size}, float32, one core; floor {floor:.3f}"
     return [
         Figure("judge_prefix_time_vs_naive", shared[0] / naive[0], "ratio", "lower", detail),
         Figure("judge_prefix_time_vs_floor", shared[0] / naive[0] / floor, "ratio", "lower", detail),
@@ -173,7 +174,7 @@ def _random_model(size: str, rubric: Rubric, task: Task) -> Figure:
     )
     ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad", "vision_start")}
     config = Qwen2_5_VLConfig(
-        text_config={**text, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}},
+        text_config={**text, "rope_parameters": _ROPE},
         vision_config={**vision, "out_hidden_size": text["hidden_size"], "fullatt_block_indexes": [7, 15, 23, 31]},
         image_token_id=ids["image_pad"], video_token_id=ids["video_pad"], vision_start_token_id=ids["vision_start"],
     )  # fmt: skip
@@ -187,6 +188,7 @@ def _random_model(size: str, rubric: Rubric, task: Task) -> Figure:
     return Figure(f"judge_{size.lower()}_per_s", K / seconds, "judgments/s", "higher", f"random weights, bf16, {name}")
 
 
+_ROPE = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}
 _PUBLISHED: dict[str, dict[str, int]] = {
     "3B": {
         "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,

@@ -86,7 +86,7 @@ def open_qwen(model: str = DEFAULT_MODEL, options: QwenOptions | None = None, *,
 def _no_memory(model: str) -> UserFacingError:
     return UserFacingError(
         f"The memory of the device does not suffice for {model}.",
-        "Use a smaller model (Qwen/Qwen2.5-VL-3B-Instruct), fewer frames (--frames-per-video 4), or --judge endpoint:….",
+        "Use a smaller model (Qwen/Qwen2.5-VL-3B-Instruct), --frames-per-video 4, or --judge endpoint:….",
     )
 
 
@@ -186,7 +186,7 @@ class QwenJudge:
         return _Read(cache, inputs["input_ids"].shape[1], int(places.max()) + 1)
 
     def places(self, inputs: dict[str, Any]) -> Any:
-        """Where each token stands, `(3, 1, n)`; always told, since what the library remembers belongs to another user."""
+        """Where each token stands, `(3, 1, n)`: always told, as what the library remembers is of another user."""
         places, _ = self.model.model.get_rope_index(
             inputs["input_ids"],
             inputs["mm_token_type_ids"],

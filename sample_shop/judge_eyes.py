@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -81,7 +80,7 @@ def level_shares(codes: Ints) -> Tensor:
 
 
 def varied(pixels: Tensor, cells: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Bytes `(n, time, 3, h, w)` as pictures in 0 to 1 of the judge's size: cropped, mirrored, lit a little otherwise."""
+    """Bytes `(n, time, 3, h, w)` as pictures in 0 to 1 of the judge's size, cropped, mirrored and lit otherwise."""
     n, time_steps = pixels.shape[:2]
     draw = torch.rand((n, 7), generator=generator)
     size = 1.0 - 0.2 * draw[:, 0] * (draw[:, 6] < 0.7)

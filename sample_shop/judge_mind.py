@@ -33,11 +33,11 @@ from sample_shop.judge_pictures import shop_catalogue
 from sample_shop.relevance import HISTORY_LENGTH, RECENCY, THRESHOLDS, matches
 from sample_shop.shoppers import drifted, make_shoppers
 from sample_shop.small_judge import FRAME_CELLS, PHOTO_CELLS
-from sample_shop.wording import product_title, query_text, video_title
+from sample_shop.wording import NEUTRAL_PRODUCT, NEUTRAL_VIDEO, product_title, query_text, video_title
 
 logger = logging.getLogger(__name__)
 
-NEUTRAL_PRODUCT, NEUTRAL_VIDEO = "Product", "Video"
+
 STEPS = 4  # of eight frames, two at a time
 SHOPPERS = 1200
 N_PHOTO, N_FRAME = PHOTO_CELLS[0] * PHOTO_CELLS[1], FRAME_CELLS[0] * FRAME_CELLS[1]
@@ -50,8 +50,8 @@ _LIKED = [
 class SeenShop:
     """A drawn shop as the language model meets it.
 
-    *photos* `(n_products, 12, width)` and *clips* `(2, n_videos, 60, width)` are the vision tower's tokens, those of two
-    sets of eight frames; *codes* `(n_products, 6)`, *shown* `(n_videos, 4)` the products of the videos, −1 for none;
+    *photos* `(n_products, 12, width)` and *clips* `(2, n_videos, 60, width)` are the vision tower's tokens, of the clips
+    those of two sets of eight frames; *codes* `(n_products, 6)`, *shown* `(n_videos, 4)` the products of the videos, −1 for none;
     *seconds* `(n_videos,)`; *product_titles* and *video_titles* what the shop calls them.
     """
 
@@ -102,7 +102,7 @@ def _clip_tokens(eyes: nn.Module, frames: Tensor) -> Tensor:
 
 
 def shop_histories(seed: int) -> Ints:
-    """Histories of a shop's shoppers at a random event of theirs, `(n, 12)` products, the most recent first, −1 beyond."""
+    """Histories of a shop's shoppers at random events of theirs, `(n, 12)`, the most recent first, −1 beyond."""
     catalogue = shop_catalogue(seed)
     shoppers = drifted(make_shoppers(seed, catalogue, SHOPPERS), 1.0)
     log = make_interactions(seed, catalogue, shoppers)
@@ -390,7 +390,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, before: tup
 
     In plain products and bfloat16 throughout: the fused attention's backward pass on a CPU is three times as slow.
     """
-    n, heads, length, size = query.shape
+    n, heads, length, _ = query.shape
     asking = torch.cat([query, query.new_ones((n, heads, length, 1)), query.new_zeros((n, heads, length, 7))], -1)
     with torch.autocast("cpu", enabled=False):
         scores = asking @ key.transpose(-1, -2) + mask.to(query.dtype)
@@ -602,7 +602,7 @@ class MindTraining:
 def grade(
     training: MindTraining, shop: SeenShop, n: int, seed: int, neutral: float = 1.0, blank: bool = False
 ) -> dict[str, float]:
-    """How the expected score goes with the planted grade on a shop: Spearman over pairs drawn evenly over the grades."""
+    """Spearman's correlation of expected score and planted grade on a shop, pairs drawn evenly over the grades."""
     from scipy.stats import spearmanr
 
     rng, model, reader = np.random.default_rng(seed), training.model, training.reader

@@ -71,7 +71,7 @@ def grades(histories: Ints, videos: Ints) -> Ints:
 
 def matches(histories: Ints, videos: Ints) -> Floats:
     """match(v) of every video for every history, `(n, m)`, for the arguments of `grades`."""
-    return np.asarray(np.round(taste_shares(histories) @ _mean_levels(videos).T, _DECIMALS))
+    return np.asarray(np.round(taste_shares(histories) @ mean_levels(videos).T, _DECIMALS))
 
 
 def taste_shares(histories: Ints) -> Floats:
@@ -83,7 +83,8 @@ def taste_shares(histories: Ints) -> Floats:
     return np.asarray(_summed(histories, weights / total) * np.repeat(factor_weights, LEVELS))
 
 
-def _mean_levels(videos: Ints) -> Floats:
+def mean_levels(videos: Ints) -> Floats:
+    """The mean over each video's products of their one-hot levels, `(m, 41)`."""
     present = videos[:, :, 0] >= 0
     return _summed(videos, present / np.maximum(present.sum(axis=1, keepdims=True), 1))
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from sample_shop.vocabulary import BRANDS, COLOURS, KINDS, PATTERNS, STYLES
 
+NEUTRAL_PRODUCT, NEUTRAL_VIDEO = "Product", "Video"  # titles that tell nothing
+
 _OCCASIONS = {
     "casual": "for the weekend and every day in between",
     "elegant": "for the evening and for celebrations",
