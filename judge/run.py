@@ -16,6 +16,7 @@ from judge.recommended import Selection
 from judge.rubric import Rubric
 from judge.store import Asker, Judgment, JudgmentStore, open_judgments, save_asked
 from judge.verdict import NoVerdict, Outcome, Unscored
+from retrieval.errors import UserFacingError
 from retrieval.tables import Columns as C
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,9 @@ def run_job(
         except ChangedError:  # a file changed that looks the same from outside
             (out / DIGESTS).unlink(missing_ok=True)
             raise
+        except UserFacingError as error:  # no server, no memory, no budget left
+            kept = f"What was judged is kept in {out}: the same command goes on from there."
+            raise type(error)(error.message, f"{error.cure} {kept}") from error
         summary = _summary(job, out, questions, store, judged, time.monotonic() - started)
     logger.info("judged %d of %d in %.1f s", judged, summary.judgments, summary.seconds)
     return summary

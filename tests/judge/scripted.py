@@ -19,20 +19,22 @@ TIME = pl.Datetime("us", "UTC")
 
 
 class ScriptedJudge:
-    """Grades by the last digit of a video's id; *refused* ones get no verdict. It remembers what it was asked."""
+    """Grades by the last digit of a video's id; *refused* ones get no verdict.
 
-    def __init__(self, name="scripted", fingerprint="f1", refused=(), seconds=0.0, stop_after=None, price=None):
+    It stops by *stop* after *stop_after* videos, and remembers all it was asked.
+    """
+
+    def __init__(self, name="scripted", fingerprint="f1", refused=(), seconds=0.0, stop_after=None, stop=None):
         self.name, self.fingerprint = name, fingerprint
         self.refused, self.seconds, self.stop_after = refused, seconds, stop_after
         self.tasks, self.graded = [], 0
-        if price is not None:
-            self.price = price
+        self.stop = stop or KeyboardInterrupt()
 
     def grade(self, task, rubric, *, explain=False):
         self.tasks.append(task)
         for video in task.videos:
             if self.graded == self.stop_after:
-                raise KeyboardInterrupt
+                raise self.stop
             time.sleep(self.seconds)
             self.graded += 1
             if video.video_id in self.refused:

@@ -10,6 +10,7 @@ from judge.inputs import ChangedError
 from judge.run import run_job
 from judge.store import JUDGMENTS, load_asked, load_judgments
 from judge.verdict import NoVerdict, Unscored
+from retrieval.errors import UserFacingError
 from retrieval.tables import Columns as C
 from tests.judge.scripted import NOON, ScriptedJudge, make_job, make_shop
 
@@ -70,6 +71,15 @@ def test_a_run_that_was_cut_goes_on_where_it_stopped(shop, tmp_path):
 
     assert (summary.judged, summary.cached) == (13, 11)
     assert [len(task.videos) for task in judge.tasks] == [5, 8]
+
+
+def test_a_judge_that_cannot_go_on_is_told_of_and_what_it_judged_is_kept(shop, tmp_path):
+    judge = ScriptedJudge(stop_after=5, stop=UserFacingError("The budget of 1 is spent.", "Raise it."))
+
+    with pytest.raises(UserFacingError, match=r"The budget of 1 is spent.\nRaise it. What was judged is kept in .*out"):
+        run(shop, tmp_path, judge)
+
+    assert run(shop, tmp_path).cached == 5
 
 
 def test_a_changed_photo_is_judged_anew_and_only_for_those_who_looked_at_it(shop, tmp_path):
