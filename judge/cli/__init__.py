@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from judge.cli.label import add_label
+from judge.cli.refine import add_refine
 from judge.cli.reliability import add_reliability
 from judge.cli.report import add_report
 from judge.cli.run import add_run
@@ -28,6 +29,7 @@ def make_app(open_frames: "Callable[[str], Frames]") -> typer.Typer:
 
     add_run(app, open_frames)
     add_label(app, open_frames)
+    add_refine(app)
     add_report(app, open_frames)
     add_reliability(app, open_frames)
     return app
