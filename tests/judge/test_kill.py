@@ -32,7 +32,7 @@ def killed_run(shop, out, after_s):
 
 
 def lines_of(out):
-    """The whole lines: the kernel may cut the write of the last one at the end of a page; its judgment was in flight."""
+    """The whole lines: the kernel may cut the last one at the end of a page; its judgment was in flight."""
     path = out / JUDGMENTS
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
