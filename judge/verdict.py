@@ -70,7 +70,7 @@ def from_log_probabilities(values: Mapping[str, float] | NDArray[np.floating], r
     logs = np.array([values[label] for label in LABELS]) if isinstance(values, Mapping) else np.asarray(values)
     shares = np.exp(np.asarray(logs, np.float64))
     mass = float(shares.sum())
-    return Verdict(tuple((shares / mass).tolist()), round(mass, 12), reason)
+    return Verdict(tuple((shares / mass).tolist()), float(f"{mass:.12g}"), reason)
 
 
 def certain(label: str, reason: str | None = None) -> Verdict:

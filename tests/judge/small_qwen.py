@@ -15,8 +15,10 @@ from judge.task import ShownProduct, ShownVideo, Task
 from sample_shop.small_judge import JudgeShape, make_processor, make_tokenizer, new_judge, save_judge
 from sample_shop.train_judge import corpus
 
+SMALL = JudgeShape(layers=2, eye_layers=2)
 
-def make_folder(folder: Path, shape: JudgeShape = JudgeShape(layers=2, eye_layers=2), spread: float = 3.0) -> Path:
+
+def make_folder(folder: Path, shape: JudgeShape = SMALL, spread: float = 3.0) -> Path:
     """Save a model; weights are *spread* times as wide as usual, so that its answers are not all alike."""
     torch.manual_seed(0)
     tokenizer = make_tokenizer(corpus([load_rubric(), load_rubric("pairs-1")]))
@@ -52,11 +54,19 @@ def task(n_products: int = 3, videos: Sequence[ShownVideo] | None = None, seed: 
     return Task("u1", history, ragged if videos is None else tuple(videos))
 
 
+def still(rng: np.random.Generator, name: str, width: int = 90) -> ShownVideo:
+    """A product in the place of a video."""
+    return ShownVideo(name, f"Blue coat {name}", (picture(rng, width, 120),), (0.0,), still=True)
+
+
 def naive_log_probabilities(judge: QwenJudge, asked: Task, rubric: Rubric, shown: ShownVideo) -> np.ndarray:
     """`(5,)`: each label appended to the whole prompt and read alone, positions left to the library."""
     whole = "".join(judge.texts(asked, rubric, shown))
-    photos = [Image.open(io.BytesIO(p.photo)).convert("RGB") for p in asked.history if p.photo]
-    first, *others = [Image.open(io.BytesIO(frame)).convert("RGB") for frame in shown.frames]
+    photos = [_image(product.photo) for product in asked.history if product.photo]
+    if shown.still:
+        inputs = judge.processor(text=[whole], images=[*photos, _image(shown.frames[0])], return_tensors="pt")
+        return np.array([_label_log_probability(judge, inputs, label) for label in LABELS])
+    first, *others = [_image(frame) for frame in shown.frames]
     frames = np.stack([np.asarray(frame.resize(first.size)) for frame in (first, *others)])
     metadata = {
         "total_num_frames": len(frames),
@@ -64,10 +74,14 @@ def naive_log_probabilities(judge: QwenJudge, asked: Task, rubric: Rubric, shown
         "frames_indices": list(range(len(frames))),
     }
     inputs = judge.processor(
-        text=[whole], images=photos, videos=[frames], return_tensors="pt", do_sample_frames=False,
+        text=[whole], images=photos or None, videos=[frames], return_tensors="pt", do_sample_frames=False,
         video_metadata=[metadata],
     )  # fmt: skip
     return np.array([_label_log_probability(judge, inputs, label) for label in LABELS])
+
+
+def _image(encoded: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(encoded)).convert("RGB")
 
 
 @torch.inference_mode()
