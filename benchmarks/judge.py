@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from benchmarks.report import Figure, run
-from judge.qwen import QwenJudge, QwenOptions, frames_per_second, open_qwen
+from judge.qwen import Loaded, QwenJudge, QwenOptions, frames_per_second, open_qwen
 from judge.rubric import Rubric, load_rubric
 from judge.task import ShownProduct, ShownVideo, Task
 from judge.verdict import Verdict, from_log_probabilities
@@ -182,7 +182,8 @@ def _random_model(size: str, rubric: Rubric, task: Task) -> Figure:
         torch.set_default_dtype(torch.bfloat16)
         model = Qwen2_5_VLForConditionalGeneration._from_config(config, attn_implementation="sdpa").eval()
         torch.set_default_dtype(torch.float32)
-    judge = QwenJudge(size, "", model, make_processor(tokenizer, QwenOptions().photo_pixels))
+    processor = make_processor(tokenizer, QwenOptions().photo_pixels)
+    judge = QwenJudge(size, "", lambda: Loaded(model, processor))
     seconds, _ = _outcomes(lambda: _shared(judge, task, rubric), 3)
     name = torch.cuda.get_device_name()
     return Figure(f"judge_{size.lower()}_per_s", K / seconds, "judgments/s", "higher", f"random weights, bf16, {name}")

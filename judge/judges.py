@@ -1,7 +1,7 @@
 """Judges by name. Each is imported only when it is asked for, as some need large libraries."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum, StrEnum
 from importlib.resources import files
 from types import UnionType
@@ -12,6 +12,7 @@ import polars as pl
 from judge.protocol import Judge
 from retrieval.errors import ConfigError, UserFacingError
 
+SAMPLE = str(files("judge") / "models" / "sample")
 T = TypeVar("T")
 _WORDS = {int: "a whole number", float: "a number"}
 
@@ -37,8 +38,9 @@ def _open_qwen(model: str, context: JudgeContext) -> Judge:
 def _open_sample(_: str, context: JudgeContext) -> Judge:
     from judge.qwen import QwenOptions, open_qwen
 
-    folder = str(files("judge") / "models" / "sample")
-    return open_qwen(folder, parse_options(QwenOptions, context.options), name="sample")
+    options = parse_options(QwenOptions, context.options)
+    # Small enough for a CPU; named, it costs no import of torch where all judgments are kept.
+    return open_qwen(SAMPLE, options if options.device else replace(options, device="cpu"), name="sample")
 
 
 def _open_endpoint(spec: str, context: JudgeContext) -> Judge:

@@ -10,10 +10,10 @@ a cache that is not cut back, and frames whose distance in time is not told (the
 
 import hashlib
 import io
-import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,10 +26,9 @@ from judge.task import ShownVideo, Task
 from judge.verdict import NoVerdict, Outcome, Unscored, Verdict, from_log_probabilities
 from retrieval.errors import ModelError, UserFacingError, import_extra
 
-logger = logging.getLogger(__name__)
-
 DEFAULT_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 REASON = "\nReason:"
+CONFIG = "config.json"
 _SAMPLED_BYTES = 1 << 20
 
 
@@ -50,28 +49,60 @@ class QwenOptions:
 
 
 def open_qwen(model: str = DEFAULT_MODEL, options: QwenOptions | None = None, *, name: str = "") -> "QwenJudge":
-    """Load the judge `qwen:<model>`: a name of the hub or a folder.
+    """The judge `qwen:<model>`: a name of the hub, or a folder, whose weights are read when the first video is graded.
+
+    So a run that finds all of its judgments kept costs no loading.
 
     Raises:
         ModelError: the model is not there, or is not a Qwen2.5-VL.
         MissingExtraError: transformers is not installed.
     """
-    options = options or QwenOptions()
+    options, name = _resolved(options or QwenOptions()), name or f"qwen:{model}"
+    if (Path(model) / CONFIG).is_file():
+        _require_qwen(Path(model))
+        return QwenJudge(name, _fingerprint(_of_folder(Path(model)), options), partial(_load, model, options), options)
+    loaded = _load(model, options)
+    told = f"{model}@{getattr(loaded.model.config, '_commit_hash', None)}".encode()
+    return QwenJudge(name, _fingerprint([told], options), lambda: loaded, options)
+
+
+def _resolved(options: QwenOptions) -> QwenOptions:
+    device = options.device
+    if not device:
+        device = "cuda" if import_extra("torch", "judge").cuda.is_available() else "cpu"
+    return replace(options, device=device, dtype=options.dtype or ("float32" if device == "cpu" else "bfloat16"))
+
+
+def _require_qwen(folder: Path) -> None:
+    kind = json.loads((folder / CONFIG).read_text(encoding="utf-8")).get("model_type")
+    if kind != "qwen2_5_vl" or not any(folder.glob("*.safetensors")):
+        what = f"is a {kind}" if kind != "qwen2_5_vl" else "has no weights"
+        raise ModelError(f"{folder} {what}; the judge needs a Qwen2.5-VL with its safetensors.", "Name another folder.")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with its processor."""
+
+    model: Any
+    processor: Any
+
+
+def _load(name: str, options: QwenOptions) -> Loaded:
     torch, transformers = import_extra("torch", "judge"), import_extra("transformers", "judge")
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = getattr(torch, options.dtype or ("bfloat16" if device.startswith("cuda") else "float32"))
+    transformers.utils.logging.disable_progress_bar()
     try:
-        processor = transformers.AutoProcessor.from_pretrained(model)
+        processor = transformers.AutoProcessor.from_pretrained(name)
         # The tree mask is used as it is by this attention alone.
-        loaded = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained(
-            model, dtype=dtype, attn_implementation="sdpa"
+        model = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            name, dtype=getattr(torch, options.dtype), attn_implementation="sdpa"
         )
-        loaded = loaded.to(device).eval()
+        model = model.to(options.device).eval()
     except torch.OutOfMemoryError as error:
-        raise _no_memory(model) from error
-    except (OSError, ValueError, KeyError) as error:
+        raise _no_memory(name) from error
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ModelError(
-            f"The judge {model} cannot be loaded: {str(error).splitlines()[0]}",
+            f"The judge {name} cannot be loaded: {str(error).splitlines()[0]}",
             "Name a folder that holds a Qwen2.5-VL, download one (hf download Qwen/Qwen2.5-VL-7B-Instruct), "
             "or try --judge sample.",
         ) from error
@@ -80,7 +111,7 @@ def open_qwen(model: str = DEFAULT_MODEL, options: QwenOptions | None = None, *,
         (processor.video_processor, options.frame_pixels),
     ):
         part.size["longest_edge"] = min(part.size["longest_edge"], most)
-    return QwenJudge(name or f"qwen:{model}", _fingerprint(model, loaded, options), loaded, processor, options)
+    return Loaded(model, processor)
 
 
 def _no_memory(model: str) -> UserFacingError:
@@ -90,30 +121,30 @@ def _no_memory(model: str) -> UserFacingError:
     )
 
 
-def _fingerprint(name: str, model: Any, options: QwenOptions) -> str:
+def _fingerprint(weights: Iterable[bytes], options: QwenOptions) -> str:
     """Twelve hexadecimal digits of the weights and of every option that changes a grade."""
-    digest = hashlib.sha256(
-        repr((type(model).__name__, model.dtype, options.photo_pixels, options.frame_pixels)).encode()
-    )
-    folder = Path(name)
-    if folder.is_dir():
-        for file in sorted(folder.glob("*.json")) + sorted(folder.glob("*.jinja")):
-            digest.update(file.read_bytes())
-        for file in sorted(folder.glob("*.safetensors")):
-            _add_sample(digest, file)
-    else:
-        digest.update(f"{name}@{getattr(model.config, '_commit_hash', None)}".encode())
+    told = (options.device.partition(":")[0], options.dtype, options.photo_pixels, options.frame_pixels)
+    digest = hashlib.sha256(repr(told).encode())
+    for part in weights:
+        digest.update(part)
     return digest.hexdigest()[:12]
 
 
-def _add_sample(digest: Any, file: Path, pieces: int = 32) -> None:
+def _of_folder(folder: Path) -> Iterator[bytes]:
+    for file in sorted([*folder.glob("*.json"), *folder.glob("*.jinja")]):
+        yield file.read_bytes()
+    for file in sorted(folder.glob("*.safetensors")):
+        yield from _sample_of(file)
+
+
+def _sample_of(file: Path, pieces: int = 32) -> Iterator[bytes]:
     """All of a small file; of a large one its size and a megabyte at each of 32 places, which any training changes."""
     size = file.stat().st_size
+    yield str(size).encode()
     with file.open("rb") as opened:
         for start in range(0, size, max(_SAMPLED_BYTES, size // pieces)):
             opened.seek(start)
-            digest.update(opened.read(_SAMPLED_BYTES))
-    digest.update(str(size).encode())
+            yield opened.read(_SAMPLED_BYTES)
 
 
 @dataclass(frozen=True)
@@ -127,13 +158,24 @@ class _Read:
 
 @dataclass(frozen=True)
 class QwenJudge:
-    """A loaded Qwen2.5-VL with its processor."""
+    """A Qwen2.5-VL with its processor; *load* is called when they are first needed."""
 
     name: str
     fingerprint: str
-    model: Any
-    processor: Any
+    load: Callable[[], Loaded]
     options: QwenOptions = QwenOptions()
+
+    @cached_property
+    def _loaded(self) -> Loaded:
+        return self.load()
+
+    @property
+    def model(self) -> Any:
+        return self._loaded.model
+
+    @property
+    def processor(self) -> Any:
+        return self._loaded.processor
 
     def grade(self, task: Task, rubric: Rubric, *, explain: bool = False) -> Iterator[Outcome]:
         """One outcome for each video, in order; the user's history is read once.

@@ -12,7 +12,8 @@ from retrieval.errors import UserFacingError
 
 LABELS = ("excellent_match", "good_match", "partial_match", "poor_match", "no_match")
 SCORES = (5, 4, 3, 2, 1)
-DEFAULT = "1"
+DEFAULT, PAIRS = "1", "pairs-1"  # for videos, and for products
+SHIPPED = (DEFAULT, PAIRS)
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,12 @@ def load_rubric(name: str = DEFAULT) -> Rubric:
     Raises:
         UserFacingError: there is none, or it lacks a part.
     """
-    shipped = files("judge") / "rubrics" / f"{name}.json"
-    source = shipped if shipped.is_file() else Path(name)
+    source = files("judge") / "rubrics" / f"{name}.json" if name in SHIPPED else Path(name)
     try:
         return parse_rubric(json.loads(source.read_text(encoding="utf-8")), name)
     except OSError as error:
         raise UserFacingError(
-            f"There is no rubric {name}.", f"Name a JSON file, or a version that ships: {DEFAULT}."
+            f"There is no rubric {name}.", f"Name a JSON file, or a version that ships: {', '.join(SHIPPED)}."
         ) from error
     except ValueError as error:
         raise UserFacingError(f"The rubric {name} is not JSON: {error}.", "Mend the file.") from error
@@ -71,12 +71,14 @@ def parse_rubric(data: Any, name: str) -> Rubric:
     cure = f"Give it {', '.join(LABELS)}, each with definition and evidence; judge/rubrics/1.json is an example."
     try:
         categories = tuple(
-            Category(str(c["label"]), int(c["score"]), str(c["definition"]), str(c["evidence"]))
+            Category(_text(c, "label"), int(c["score"]), _text(c, "definition"), _text(c, "evidence"))
             for c in data["categories"]
         )
-        rubric = Rubric(str(data["version"]), str(data["role"]), str(data["attitude"]), categories)
+        rubric = Rubric(_text(data, "version"), _text(data, "role"), _text(data, "attitude"), categories)
     except (KeyError, TypeError) as error:
-        raise UserFacingError(f"The rubric {name} lacks {error}.", cure) from error
+        raise UserFacingError(f"The rubric {name} lacks {error.args[0]}.", cure) from error
+    except ValueError as error:
+        raise UserFacingError(f"The rubric {name} has a score that is not a number: {error}.", cure) from error
     missing = [label for label in LABELS if label not in {category.label for category in categories}]
     if missing or len(categories) != len(LABELS):
         what = f"has no category {missing[0]}" if missing else f"has {len(categories)} categories, not {len(LABELS)}"
@@ -88,3 +90,9 @@ def parse_rubric(data: Any, name: str) -> Rubric:
             f"The rubric {name} gives {wrong[0].label} a score of {wrong[0].score}, not {right}.", "Mend its score."
         )
     return rubric
+
+
+def _text(part: Any, name: str) -> str:
+    if not isinstance(part[name], str) or not part[name].strip():
+        raise KeyError(f"a {name}")
+    return str(part[name])

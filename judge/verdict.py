@@ -68,9 +68,10 @@ def from_log_probabilities(values: Mapping[str, float] | NDArray[np.floating], r
     0.8
     """
     logs = np.array([values[label] for label in LABELS]) if isinstance(values, Mapping) else np.asarray(values)
-    shares = np.exp(np.asarray(logs, np.float64))
-    mass = float(shares.sum())
-    return Verdict(tuple((shares / mass).tolist()), float(f"{mass:.12g}"), reason)
+    logs = np.asarray(logs, np.float64)
+    shares = np.exp(logs - logs.max())  # a mass too small for a number still has shares
+    mass = float(np.exp(logs).sum())
+    return Verdict(tuple((shares / shares.sum()).tolist()), float(f"{mass:.12g}"), reason)
 
 
 def certain(label: str, reason: str | None = None) -> Verdict:

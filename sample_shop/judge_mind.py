@@ -50,9 +50,9 @@ _LIKED = [
 class SeenShop:
     """A drawn shop as the language model meets it.
 
-    *photos* `(n_products, 12, width)` and *clips* `(2, n_videos, 60, width)` are the vision tower's tokens, of the clips
-    those of two sets of eight frames; *codes* `(n_products, 6)`, *shown* `(n_videos, 4)` the products of the videos, −1 for none;
-    *seconds* `(n_videos,)`; *product_titles* and *video_titles* what the shop calls them.
+    *photos* `(n_products, 12, width)` and *clips* `(2, n_videos, 60, width)` are the vision tower's tokens, of the
+    clips those of two sets of eight frames. *codes* `(n_products, 6)`; *shown* `(n_videos, 4)` are the products of the
+    videos and *histories* `(n, 12)` those of shoppers, −1 for none; *seconds* `(n_videos,)`; titles as the shop's.
     """
 
     photos: Tensor
@@ -231,6 +231,7 @@ class Reader:
         self._encode = lru_cache(100_000)(lambda text: processor.tokenizer.encode(text))
         self.labels = [self._encode(label) for label in reversed(LABELS)]  # by score, from 1
         self.end = self._encode("<|im_end|>")
+        (self.mark,) = self._encode("<|vision_end|>")
         self.because = self._encode(REASON)
 
     def instructions(self, order: Sequence[int], still: bool = False) -> Piece:
@@ -419,32 +420,46 @@ def _apart(values: Tensor, n: int, length: int) -> Tensor:
 
 
 class Scaffold(nn.Module):
-    """Says from the answer's state what is in history and video (an early layer) and in both (the last)."""
+    """Says from the mark after each picture what it shows, and from the answer what is in history, video and both.
+
+    The first layer tells what a picture shows, the second what is in history and video, the last what both share.
+    """
 
     def __init__(self, width: int) -> None:
         """Linear readings."""
         super().__init__()
-        self.early, self.late = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.first, self.early, self.late = (nn.LayerNorm(width) for _ in range(3))
+        self.looks = nn.Linear(width, sum(SEEN_LEVELS))
         self.contents = nn.Linear(width, 2 * sum(SEEN_LEVELS))
         self.common = nn.Linear(width, len(FACTORS))
 
-    def loss(self, early: Tensor, late: Tensor, contents: Tensor, common: Tensor) -> Tensor:
-        """Squared errors of the shares, `(n, 66)` and `(n, 6)`, each scaled to about 1 at the start."""
-        first = (self.contents(self.early(early.float())) - contents).square().mean() / 0.03
-        second = (self.common(self.late(late.float())) - common).square().mean() / 0.05
-        return first + second
+    def looks_loss(self, marks: Tensor, shares: Tensor) -> Tensor:
+        """Cross-entropy of the levels that pictures show, `(n, 33)`, a mean over the factors."""
+        logits = self.looks(self.first(marks.float())).split(SEEN_LEVELS, dim=-1)
+        logs = torch.cat([part.log_softmax(-1) for part in logits], dim=-1)
+        return -(shares * logs).sum(-1).mean() / len(SEEN_LEVELS)
+
+    def contents_loss(self, early: Tensor, contents: Tensor) -> Tensor:
+        """Squared error of the shares `(n, 66)`, about 1 where nothing is known."""
+        return (self.contents(self.early(early.float())) - contents).square().mean() / 0.07
+
+    def common_loss(self, late: Tensor, common: Tensor) -> Tensor:
+        """Squared error of the shares `(n, 6)`, about 1 where nothing is known."""
+        return (self.common(self.late(late.float())) - common).square().mean() / 0.06
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one step reads, tokens in place of pictures, and what it should say.
 
-    *said* `(n·k, longest)` are the tokens from the label on, −1 beyond the end; *answers* `(n·k,)` the place before
-    them; *contents* and *common* are the scaffold's.
+    *looks* `(n_products, 33)` is what each product of the histories shows; *said* `(n·k, longest)` are the tokens from
+    the label on, −1 beyond the end; *answers* `(n·k,)` the place before them; *contents* and *common* are the
+    scaffold's.
     """
 
     history: Tensor
     told_history: Padded
+    looks: Tensor
     videos: Tensor
     told_videos: Padded
     said: Tensor
@@ -488,7 +503,7 @@ def make_batch(
     grades = torch.from_numpy(np.concatenate([question.grades for question in questions]))
     common = torch.from_numpy(np.concatenate([question.parts for question in questions])).float()
     return Batch(
-        history, told_history, clips, told_videos, wanted, torch.tensor(answers), grades,
+        history, told_history, _looks(shop, questions), clips, told_videos, wanted, torch.tensor(answers), grades,
         _contents(shop, questions), common,
     )  # fmt: skip
 
@@ -502,6 +517,11 @@ def _followed(piece: Piece, said: list[int]) -> Piece:
 
 def _with_tokens(embedded: Tensor, where: Tensor, tokens: Tensor) -> Tensor:
     return embedded.masked_scatter(where[..., None], tokens.to(embedded.dtype))
+
+
+def _looks(shop: SeenShop, questions: Sequence[Question]) -> Tensor:
+    """`(n_products, 33)`: what the products of all histories show, in their order."""
+    return level_shares(shop.codes[[product for question in questions for product in question.products]][:, None])
 
 
 def _contents(shop: SeenShop, questions: Sequence[Question]) -> Tensor:
@@ -518,7 +538,7 @@ def _contents(shop: SeenShop, questions: Sequence[Question]) -> Tensor:
 
 @dataclass
 class MindTraining:
-    """Trains the language model of *model* on the shops it has *seen*."""
+    """Trains the language model of *model* on *shops* that the vision tower has read."""
 
     model: Qwen2_5_VLForConditionalGeneration
     scaffold: Scaffold
@@ -552,20 +572,28 @@ class MindTraining:
         questions = [(ask_pairs if still else ask)(shop, rng, self.k, longest) for _ in range(self.users)]
         return make_batch(self.model, self.reader, shop, questions, piece.ends, rng, bool(rng.random() < 0.1)), keys
 
-    def loss(self, longest: int) -> tuple[Tensor, float]:
-        """The loss of one step, and the part of it that is the grades' own cross-entropy."""
+    def losses(self, longest: int) -> dict[str, Tensor]:
+        """The parts of one step's loss: those of the answers, and those of the scaffold."""
         batch, instructions = self._batch(longest)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            _, history = think(self.mind, batch.history, batch.told_history, instructions)
+            before, history = think(self.mind, batch.history, batch.told_history, instructions)
             only = (batch.answers[:, None] + torch.arange(batch.said.shape[1])).clamp(max=batch.videos.shape[1] - 1)
             states, _ = think(self.mind, batch.videos, batch.told_videos, joined(instructions, history), only)
             logits = self.model.lm_head(self.mind.norm(states[-1])).float()
         each = functional.cross_entropy(logits.transpose(1, 2), batch.said, reduction="none", ignore_index=-1)
-        grades = each[:, 0].mean()
-        rows = torch.arange(len(batch.answers))
-        early = states[len(states) // 2 - 1][rows, batch.answers]
-        scaffold = self.scaffold.loss(early, states[-1][:, 0], batch.contents, batch.common)
-        return grades + 0.2 * each.sum() / (batch.said >= 0).sum() + 0.5 * scaffold, grades.item()
+        marks = [
+            states[0][told.ids == self.reader.mark]
+            for states, told in ((before, batch.told_history), (states, batch.told_videos))
+        ]
+        early = states[1][torch.arange(len(batch.answers)), batch.answers]
+        n_levels = batch.looks.shape[1]
+        return {
+            "grades": each[:, 0].mean(),
+            "words": 0.2 * each.sum() / (batch.said >= 0).sum(),
+            "looks": self.scaffold.looks_loss(torch.cat(marks), torch.cat([batch.looks, batch.contents[:, n_levels:]])),
+            "contents": 0.5 * self.scaffold.contents_loss(early, batch.contents),
+            "common": self.scaffold.common_loss(states[-1][:, 0], batch.common),
+        }
 
     def run(self, minutes: float, warm: float = 0.35) -> None:
         """Train for the given minutes of wall clock; for the first part of them histories are short."""
@@ -577,21 +605,22 @@ class MindTraining:
         started, told, checked, recent = time.monotonic(), 0.0, 0.0, []
         while (part := (time.monotonic() - started) / (60 * minutes)) < 1:
             longest = int(self._rng.choice((1, 2, 3))) if part < warm else int(self._rng.choice((3, 6, 12, 12, 12)))
-            rate = self.rate * min(1.0, (self.step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
+            rate = self.rate * min(1.0, (self.step + 1) / 40) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss, grades = self.loss(longest)
+            losses = self.losses(longest)
+            loss = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
             optimizer.step()
             self.step += 1
-            recent.append((loss.item(), grades))
+            recent.append([part.item() for part in losses.values()])
             if part - told > 0.04:
                 told = part
-                means = np.mean(recent, axis=0)
+                means = ", ".join(f"{k} {v:.3f}" for k, v in zip(losses, np.mean(recent, axis=0), strict=True))
                 recent.clear()
-                logger.info("mind: %.1f min, step %s, loss %.3f, grades %.3f", part * minutes, self.step, *means)
+                logger.info("mind: %.1f min, step %s: %s", part * minutes, self.step, means)
             if part - checked > 0.24:
                 checked, paused = part, time.monotonic()
                 self.check()
