@@ -74,12 +74,16 @@ def demo(
     products: Annotated[int, typer.Option(min=20, help="Products to draw.")] = 600,
     users: Annotated[int, typer.Option(min=8, help="Shoppers.")] = 400,
     seed: Annotated[int, typer.Option(help="Another seed is another shop.")] = 7,
+    judge: Annotated[
+        str, typer.Option("--judge", help="Who grades: sample, attributes, qwen:MODEL or endpoint:URL,MODEL.")
+    ] = "sample",
+    judged_users: Annotated[int, typer.Option(min=0, help="Shoppers whose feeds are graded; 0 is none.")] = 40,
     as_json: AsJson = False,
 ) -> None:
-    """Build the sample shop, recommend to its shoppers, and compare with what they truly like."""
+    """Build the sample shop, recommend to its shoppers, compare with what they truly like, and judge."""
     from lookreel.demo import DemoOptions, run_demo
 
-    run_demo(folder, DemoOptions(videos, products, users, seed), as_json=as_json, say=_say)
+    run_demo(folder, DemoOptions(videos, products, users, seed, judge, judged_users), as_json=as_json, say=_say)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`lookreel demo`: the whole main job on the sample shop, measured against what its shoppers truly like."""
+"""`lookreel demo`: the whole main job on the sample shop, measured against what its shoppers truly like, and judged."""
 
 import io
 import json
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,10 +16,11 @@ from PIL import Image
 from indexing.embed import embed_products, embed_videos
 from indexing.publish import build_snapshot
 from indexing.store import S, Store, open_store
+from lookreel.judged_demo import JudgeChoice, JudgedDemo, JudgePlaces, judge_shop, judged_words, next_judgings
 from retrieval.console import progress, to_json
 from retrieval.contact_sheet import Cell, Row, draw_sheet
 from retrieval.encoder import CONTENT, SAMPLE, open_encoder
-from retrieval.errors import UserFacingError
+from retrieval.errors import MissingExtraError, UserFacingError
 from retrieval.folders import MANIFEST, kind_of, writing
 from retrieval.metrics.stats import Estimate
 from retrieval.snapshot import open_snapshot
@@ -46,12 +48,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """The size of the sample shop, and the seed that makes it."""
+    """The size of the sample shop, the seed that makes it, and who grades for how many shoppers; 0 is nobody."""
 
     videos: int = 600
     products: int = 600
     users: int = 400
     seed: int = 7
+    judge: str = "sample"
+    judged_users: int = 40
 
 
 @dataclass(frozen=True)
@@ -84,15 +88,37 @@ class Places:
     def sheet(self) -> Path:
         return self.root / "feed.png"
 
+    @property
+    def recommendations(self) -> Path:
+        return self.root / "recommendations.parquet"
+
+    @property
+    def judgments(self) -> Path:
+        return self.root / "judgments"
+
+    @property
+    def of_judge(self) -> JudgePlaces:
+        return JudgePlaces(self.shop, self.videos, self.snapshot, self.recommendations, self.judgments)
+
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demo made: the *comparison*, the shopper of the contact sheet, and how long all of it took."""
+    """What a demo made: the *comparison*, the shopper of the contact sheet, and how long all of it took.
+
+    *judged* is None where nobody graded; *unjudged* then says why, if it is for want of a package.
+    """
 
     places: Places
     comparison: Comparison
     user_id: str
     seconds: float
+    judged: JudgedDemo | None
+    unjudged: str | None = None
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """All figures as plain values."""
+        return {**asdict(self.comparison), "judged": self.judged.numbers if self.judged else None}
 
 
 def run_demo(root: Path, options: DemoOptions, *, as_json: bool, say: Say) -> None:
@@ -105,21 +131,22 @@ def run_demo(root: Path, options: DemoOptions, *, as_json: bool, say: Say) -> No
     if not as_json:
         say(f"Lookreel demo: {options.videos} clips, {options.products} products, {options.users} shoppers → {root}/")
     demo = make_demo(root, options)
-    say(to_json(demo.comparison) if as_json else _report(demo))
+    say(to_json(demo.numbers) if as_json else _report(demo))
 
 
 def make_demo(root: Path, options: DemoOptions) -> Demo:
-    """Build, embed, index, recommend and compare in *root*, which a demo before may have filled."""
+    """Build, embed, index, recommend, compare and judge in *root*, which a demo before may have filled."""
     started = time.monotonic()
     places = Places(root)
-    _clear(root)
+    make_room(root)
     build_shop(places.shop, ShopConfig(options.videos, options.products, options.users, seed=options.seed), progress)
     _embed(places)
     build_snapshot(places.videos, places.products, places.shop, places.snapshot)
     setting = make_setting(places.shop, load_tables(places.shop), open_snapshot(places.snapshot))
     comparison = compare(setting, open_store(places.content, "products"))
     user_id = draw_feed(places, setting, comparison)
-    demo = Demo(places, comparison, user_id, time.monotonic() - started)
+    judged, unjudged = judge_if_able(places, setting, options)
+    demo = Demo(places, comparison, user_id, time.monotonic() - started, judged, unjudged)
     _finish(demo, options)
     return demo
 
@@ -129,11 +156,12 @@ def _refuse_taken(root: Path) -> None:
         raise UserFacingError(f"{root} exists and no demo made it.", "Name another folder with --out.")
 
 
-def _clear(root: Path) -> None:
+def make_room(root: Path) -> None:
     """Make room: only what a demo made before is removed."""
     _refuse_taken(root)
-    for name in ("shop", "stores", "snapshot"):
+    for name in ("shop", "stores", "snapshot", "judgments"):
         shutil.rmtree(root / name, ignore_errors=True)
+    Places(root).recommendations.unlink(missing_ok=True)
     root.mkdir(parents=True, exist_ok=True)
     (root / MANIFEST).write_text(json.dumps({"kind": DEMO}))
 
@@ -149,12 +177,24 @@ def _embed(places: Places) -> None:
         embed_products(products, places.content, open_encoder(CONTENT), progress=update)
 
 
+def judge_if_able(places: Places, setting: Setting, options: DemoOptions) -> tuple[JudgedDemo | None, str | None]:
+    """What the judge said, or why nobody was asked: the comparison stands without it."""
+    if options.judged_users == 0:
+        return None, None
+    try:
+        choice = JudgeChoice(options.judge, options.judged_users, options.seed)
+        return judge_shop(places.of_judge, setting, choice), None
+    except MissingExtraError as error:
+        return None, str(error)
+
+
 def _finish(demo: Demo, options: DemoOptions) -> None:
     report = {
         "kind": DEMO,
         "options": asdict(options),
         "seconds": round(demo.seconds, 1),
         "comparison": asdict(demo.comparison),
+        "judged": demo.judged.numbers if demo.judged else None,
     }
     with writing(demo.places.root / MANIFEST) as draft:
         draft.write_text(json.dumps(report, indent=1))
@@ -171,7 +211,14 @@ def _report(demo: Demo) -> str:
     ]
     for system in dict.fromkeys(measured.system for measured in comparison.measured):
         lines += _rows_of(comparison, system)
-    return "\n".join([*lines, "", *_next_steps(demo)])
+    return "\n".join([*lines, "", *_judged(demo), *_next_steps(demo)])
+
+
+def _judged(demo: Demo) -> list[str]:
+    """What the judge said, or why it was not asked, and an empty line."""
+    if demo.judged is not None:
+        return [*judged_words(demo.judged), ""]
+    return [f"Not judged: {demo.unjudged}", ""] if demo.unjudged else []
 
 
 def _rows_of(comparison: Comparison, system: str) -> list[str]:
@@ -197,6 +244,7 @@ def _next_steps(demo: Demo) -> list[str]:
         f"  lookreel recommend --snapshot {places.snapshot} --tables {places.shop} --user {user_id}",
         f'  lookreel search --snapshot {places.snapshot} "a red dress"',
         f"  lookreel similar --snapshot {places.snapshot} v00001",
+        *(f"  {command}" for command in (next_judgings(places.of_judge) if demo.judged else ())),
     ]
 
 
