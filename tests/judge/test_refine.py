@@ -65,8 +65,10 @@ def chat():
 
 
 def lines_of(out):
+    """The whole lines: a kill in the midst of a write leaves half a one, which the next run drops."""
     path = journal_folder(out) / JUDGMENTS
-    return path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [line for line in lines if line.endswith(b"\n")]
 
 
 def groups_of(job, folder):
