@@ -1,9 +1,7 @@
 """The folder of judgments: `judgments.jsonl`, to which each judgment is appended, and `asked.parquet`, what was asked.
 
-A judgment is of one history and one video, so systems, and users who looked at the same products, share it. Its line is
-with the kernel before the next is asked for: a process killed at any instant loses the judgment in flight at most; a
-machine that loses its power may lose the last seconds. A kill amid a write cuts the line where a page of 4096
-bytes ends (3 of 150 kills of a process that did nothing but write); such a line is dropped at opening.
+A judgment is of one history and one video, so systems, and users who looked at the same products, share it.
+`journal` says what a kill can cost.
 """
 
 import hashlib
