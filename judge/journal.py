@@ -1,8 +1,8 @@
 """Files of JSON lines to which a job appends each outcome as it comes, so that a killed one goes on where it stopped.
 
 A line is with the kernel before the next outcome is asked for: a process killed at any instant loses the one in flight
-at most; a machine that loses its power may lose the last seconds. A kill amid a write cuts the line where a page of 4096
-bytes ends (3 of 150 kills of a process that did nothing but write); such a line is dropped at opening.
+at most; a machine that loses its power may lose the last seconds. A kill amid a write cuts the line where a page of
+4096 bytes ends (3 of 150 kills of a process that did nothing but write); such a line is dropped at opening.
 """
 
 import os
