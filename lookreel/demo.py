@@ -16,7 +16,15 @@ from PIL import Image
 from indexing.embed import embed_products, embed_videos
 from indexing.publish import build_snapshot
 from indexing.store import S, Store, open_store
-from lookreel.judged_demo import JudgeChoice, JudgedDemo, JudgePlaces, judge_shop, judged_words, next_judgings
+from lookreel.judged_demo import (
+    JudgeChoice,
+    JudgedDemo,
+    JudgePlaces,
+    judge_shop,
+    judged_words,
+    next_judgings,
+    require_judge,
+)
 from retrieval.console import progress, to_json
 from retrieval.contact_sheet import Cell, Row, draw_sheet
 from retrieval.encoder import CONTENT, SAMPLE, open_encoder
@@ -137,6 +145,8 @@ def run_demo(root: Path, options: DemoOptions, *, as_json: bool, say: Say) -> No
 def make_demo(root: Path, options: DemoOptions) -> Demo:
     """Build, embed, index, recommend, compare and judge in *root*, which a demo before may have filled."""
     started = time.monotonic()
+    if options.judged_users:
+        require_judge(options.judge)
     places = Places(root)
     make_room(root)
     build_shop(places.shop, ShopConfig(options.videos, options.products, options.users, seed=options.seed), progress)

@@ -9,7 +9,9 @@ from typing import Any
 
 import polars as pl
 
+from judge.attributes import NAME as ATTRIBUTES
 from judge.columns import J
+from judge.judges import open_judge
 from judge.report.build import Report
 from judge.report.job import ReportRequest, report_request
 from judge.request import RunRequest, run_request
@@ -17,6 +19,7 @@ from judge.run import Summary
 from judge.scores import TOPS, Difference, Scores
 from lookreel.judging import open_frames
 from retrieval.console import progress
+from retrieval.errors import MissingExtraError
 from retrieval.folders import writing
 from retrieval.recommend import recommend_all
 from retrieval.systems import SystemConfig, SystemKind
@@ -60,6 +63,24 @@ class JudgedDemo:
     def numbers(self) -> dict[str, Any]:
         """Everything as plain values."""
         return {"run": asdict(self.summary), "page": str(self.page), "report": self.report.numbers}
+
+
+def require_judge(name: str) -> None:
+    """Open a judge and close it again, so that one that cannot be had is said before a minute's work.
+
+    One for which a package is missing passes: the work is worth doing without it. So does one that reads the tables,
+    which are not there yet.
+
+    Raises:
+        UserFacingError: there is no such judge, or it cannot be opened.
+    """
+    if name == ATTRIBUTES:
+        return
+    try:
+        judge = open_judge(name)
+    except MissingExtraError:
+        return
+    getattr(judge, "close", lambda: None)()
 
 
 def judge_shop(places: JudgePlaces, setting: Setting, choice: JudgeChoice) -> JudgedDemo:

@@ -160,6 +160,13 @@ def test_without_a_package_the_comparison_stands_and_says_what_is_missing(demo, 
     assert "matplotlib" in why
 
 
+def test_a_judge_that_cannot_be_had_is_refused_before_anything_is_built(tmp_path):
+    with pytest.raises(UserFacingError, match="no judge oracle"):
+        make_demo(tmp_path / "demo", DemoOptions(judge="oracle"))
+
+    assert not (tmp_path / "demo").exists()
+
+
 def test_nobody_is_judged_where_no_shoppers_were_asked_for(demo, setting):
     nobody = DemoOptions(judged_users=0)
 
