@@ -153,7 +153,8 @@ def _logs(verdicts: list[Verdict]) -> np.ndarray:
 def _tokens(judge: QwenJudge, task: Task, rubric: Rubric) -> tuple[int, int]:
     """How many tokens the shared beginning has, and one video's own part."""
     whole = _inputs(judge, task, rubric, task.videos[0])["input_ids"].shape[1]
-    own = judge.video_inputs(judge.texts(task, rubric, task.videos[0])[1], task.videos[0])["input_ids"].shape[1]
+    frames = [_opened(frame) for frame in task.videos[0].frames]
+    own = judge.video_inputs(judge.texts(task, rubric, task.videos[0])[1], task.videos[0], frames)["input_ids"].shape[1]
     return whole - own, own
 
 

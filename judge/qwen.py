@@ -195,29 +195,40 @@ class QwenJudge:
             raise _no_memory(self.name) from error
 
     def _outcomes(self, task: Task, rubric: Rubric, explain: bool) -> Iterator[Outcome]:
+        photos = [_picture(product.photo) for product in task.history]
         beginning, read = None, ""
         for video in task.videos:
-            if not video.frames:
+            frames = _pictures(video)
+            if not frames:
                 yield NoVerdict(Unscored.NO_FRAMES)
                 continue
-            shared, own = self.texts(task, rubric, video)
+            shared, own = self.texts(task, rubric, video, photos)
             if beginning is None or shared != read:
-                beginning, read = self._read(shared, task), shared
-            yield self._grade(beginning, own, video, explain)
+                beginning, read = self._read(shared, photos), shared
+            yield self._grade(beginning, self.video_inputs(own, video, frames), explain)
 
-    def texts(self, task: Task, rubric: Rubric, video: ShownVideo) -> tuple[str, str]:
-        """The rendered prompt of one video, cut where the part begins that is the video's own."""
-        lines = [Line(product.title, product.photo is not None) for product in task.history]
+    def texts(
+        self, task: Task, rubric: Rubric, video: ShownVideo, photos: Sequence[Image.Image | None] | None = None
+    ) -> tuple[str, str]:
+        """The rendered prompt of one video, cut where the part begins that is the video's own.
+
+        Args:
+            photos: those of the history, opened, None where one is missing or cannot be read.
+        """
+        has_photo = (
+            [_picture(p.photo) is not None for p in task.history] if photos is None else [bool(p) for p in photos]
+        )
+        lines = [Line(product.title, has) for product, has in zip(task.history, has_photo, strict=True)]
         prompt = make_prompt(rubric, lines, video.title, query=task.query, still=video.still)
         text: str = self.processor.apply_chat_template(prompt.messages, add_generation_prompt=True)
         cut = text.rindex(f"{PRODUCT if video.still else VIDEO}<|vision_start|>")  # no title can hold the mark
         return text[:cut], text[cut:]
 
-    def _read(self, shared: str, task: Task) -> _Read:
+    def _read(self, shared: str, photos: Sequence[Image.Image | None]) -> _Read:
         from transformers import DynamicCache
 
-        photos = [_picture(product.photo) for product in task.history if product.photo is not None]
-        inputs = self._on_device(self.processor(text=[shared], images=photos or None, return_tensors="pt"))
+        images = [photo for photo in photos if photo is not None]
+        inputs = self._on_device(self.processor(text=[shared], images=images or None, return_tensors="pt"))
         places = self.places(inputs)
         cache = DynamicCache(config=self.model.config.get_text_config())
         # The inner model: no head over thousands of tokens that are never asked for.
@@ -238,10 +249,10 @@ class QwenJudge:
         )
         return places
 
-    def _grade(self, beginning: _Read, own: str, video: ShownVideo, explain: bool) -> Verdict:
+    def _grade(self, beginning: _Read, told: dict[str, Any], explain: bool) -> Verdict:
         import torch
 
-        inputs = self._on_device(self.video_inputs(own, video))
+        inputs = self._on_device(told)
         places = self.places(inputs) + beginning.next_place
         branches, n_own = self.branches, inputs["input_ids"].shape[1]
         last = int(places[0, 0, -1]) + 1
@@ -290,13 +301,12 @@ class QwenJudge:
             following = [token]
         return " ".join(tokenizer.decode(said).split()), n_read
 
-    def video_inputs(self, own: str, video: ShownVideo) -> dict[str, Any]:
+    def video_inputs(self, own: str, video: ShownVideo, pictures: Sequence[Image.Image]) -> dict[str, Any]:
         """What the processor makes of the video's own part; the frames' distance in time is told as metadata."""
         if video.still:
-            still = self.processor(text=[own], images=[_picture(video.frames[0])], return_tensors="pt")
+            still = self.processor(text=[own], images=[pictures[0]], return_tensors="pt")
             return cast(dict[str, Any], still)
-        first, *others = [_picture(frame) for frame in video.frames]
-        frames = np.stack([np.asarray(picture.resize(first.size)) for picture in (first, *others)])
+        frames = np.stack([np.asarray(picture.resize(pictures[0].size)) for picture in pictures])
         metadata = {
             "total_num_frames": len(frames),
             "fps": frames_per_second(video.times_s),
@@ -332,8 +342,19 @@ def frames_per_second(times_s: Sequence[float]) -> float:
     return (len(times_s) - 1) / span if span > 0 else 1.0
 
 
-def _picture(encoded: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(encoded)).convert("RGB")
+def _picture(encoded: bytes | None) -> Image.Image | None:
+    """The opened picture; None where there is none, or what there is cannot be read as one."""
+    try:
+        return None if encoded is None else Image.open(io.BytesIO(encoded)).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _pictures(video: ShownVideo) -> list[Image.Image]:
+    """The opened frames; none at all where one cannot be read: the others would stand at the wrong times."""
+    opened = [_picture(frame) for frame in video.frames]
+    readable = [picture for picture in opened if picture is not None]
+    return readable if len(readable) == len(opened) else []
 
 
 @dataclass(frozen=True)

@@ -225,10 +225,16 @@ class Piece:
 class Reader:
     """Turns the judge's prompt into tokens, piece by piece, as the processor does in one go."""
 
-    def __init__(self, processor: Qwen2_5_VLProcessor, rubric: Rubric, pairs: Rubric) -> None:
-        """Read with this processor's template and words; *pairs* is the rubric for products."""
+    def __init__(self, processor: Qwen2_5_VLProcessor, rubric: Rubric, pairs: Rubric, *, brief: bool = False) -> None:
+        """Read with this processor's template and words; *pairs* is the rubric for products.
+
+        A *brief* reader leaves the rubric out and gives each picture one token: six times as fast to learn from.
+        """
         self._processor, self._rubric, self._pairs = processor, rubric, pairs
+        self.brief = brief
+        self._photo, self._frame = ((1, 1), (1, 1)) if brief else (PHOTO_CELLS, FRAME_CELLS)
         self._encode = lru_cache(100_000)(lambda text: processor.tokenizer.encode(text))
+        self._candidate = lru_cache(100_000)(self._read_candidate)
         self.labels = [self._encode(label) for label in reversed(LABELS)]  # by score, from 1
         self.end = self._encode("<|im_end|>")
         (self.mark,) = self._encode("<|vision_end|>")
@@ -236,27 +242,33 @@ class Reader:
 
     def instructions(self, order: Sequence[int], still: bool = False) -> Piece:
         """The beginning that all users share."""
+        if self.brief:
+            return self._piece("<|im_start|>system\n<|im_end|>\n<|im_start|>user\n", "<|image_pad|>", self._photo)
         rubric = (self._pairs if still else self._rubric).ordered(order)
         text = self._chat(make_prompt(rubric, [Line("x")], "x", still=still))
-        return self._piece(text[: text.index("The only product")], "<|image_pad|>", PHOTO_CELLS)
+        return self._piece(text[: text.index("The only product")], "<|image_pad|>", self._photo)
 
     def history(self, titles: Sequence[str], query: str | None = None) -> Piece:
         """The user's products, or what they searched for."""
         text = self._chat(make_prompt(self._rubric, [Line(title) for title in titles], "x", query=query))
         opening = "The only product" if len(titles) == 1 else f"The {len(titles)} products the shopper"
         start = text.index(opening if query is None else "The shopper searched for: ")
-        return self._piece(text[start : text.index("Video: <|vision_start|>")], "<|image_pad|>", PHOTO_CELLS)
+        return self._piece(text[start : text.index("Video: <|vision_start|>")], "<|image_pad|>", self._photo)
 
     def candidate(self, title: str, seconds: float) -> Piece:
         """One video after the history, up to where the label begins."""
-        text = self._chat(make_prompt(self._rubric, [Line("x")], title))
-        beats = [int(step * 2 * seconds / STEPS) for step in range(STEPS)]  # two positions a second
-        return self._piece(text[text.index("Video: <|vision_start|>") :], "<|video_pad|>", FRAME_CELLS, beats)
+        return self._candidate(title, tuple(int(step * 2 * seconds / STEPS) for step in range(STEPS)))
 
     def product(self, title: str) -> Piece:
         """One product after the history, up to where the label begins."""
-        text = self._chat(make_prompt(self._rubric, [Line("x")], title, still=True))
-        return self._piece(text[text.index("Product: <|vision_start|>") :], "<|image_pad|>", PHOTO_CELLS)
+        return self._candidate(title, ())
+
+    def _read_candidate(self, title: str, beats: tuple[int, ...]) -> Piece:
+        """A product, or a video whose frames are read at these *beats*, of which a second has two."""
+        text = self._chat(make_prompt(self._rubric, [Line("x")], title, still=not beats))
+        if not beats:
+            return self._piece(text[text.index("Product: <|vision_start|>") :], "<|image_pad|>", self._photo)
+        return self._piece(text[text.index("Video: <|vision_start|>") :], "<|video_pad|>", self._frame, beats)
 
     def reason(self, parts: np.ndarray) -> list[int]:
         """The tokens of a short reason: which factors the video and the history have in common."""
@@ -271,7 +283,7 @@ class Reader:
         at = 0
         for number, words in enumerate(text.split(pad)):
             if number:
-                picture = _picture_places(cells, beats) + at
+                picture = _picture_places(cells, tuple(beats)) + at
                 ids += self._encode(pad) * picture.shape[1]
                 places.append(picture)
                 at += max(cells)
@@ -296,7 +308,8 @@ def reason_text(parts: np.ndarray) -> str:
     return f" fits in {', '.join(fitting)}." if fitting else " fits in nothing."
 
 
-def _picture_places(cells: tuple[int, int], beats: Sequence[int]) -> Tensor:
+@lru_cache(100_000)
+def _picture_places(cells: tuple[int, int], beats: tuple[int, ...]) -> Tensor:
     grids = torch.meshgrid(torch.tensor(beats), torch.arange(cells[0]), torch.arange(cells[1]), indexing="ij")
     return torch.stack(grids).reshape(3, -1)
 
@@ -477,7 +490,8 @@ def make_batch(
     embed = model.model.get_input_embeddings()
     pieces = [reader.history(question.titles, question.query) for question in questions]
     told_history = padded(pieces, [start] * len(pieces))
-    photos = torch.cat([shop.photos[question.products].flatten(0, 1) for question in questions])
+    photos = torch.cat([shop.photos[question.products] for question in questions])
+    photos = (photos.mean(1) if reader.brief else photos.flatten(0, 1)).to(torch.float32)
     history = _with_tokens(embed(told_history.ids), told_history.ids == model.config.image_token_id, photos)
 
     videos, starts, answers, targets = [], [], [], []
@@ -497,7 +511,10 @@ def make_batch(
         wanted[row, : len(said)] = torch.tensor(said)
     rows, still = torch.tensor([video for question in questions for video in question.videos]), questions[0].still
     sets = torch.from_numpy(rng.integers(2, size=len(videos)))  # of frames
-    tokens = (shop.photos[rows] if still else shop.clips[sets, rows]).flatten(0, 1)
+    tokens = (shop.photos[rows] if still else shop.clips[sets, rows]).float()
+    if reader.brief:
+        tokens = tokens.unflatten(1, (-1, N_PHOTO if still else N_FRAME)).mean(2)
+    tokens = tokens.flatten(0, 1)
     pad = model.config.image_token_id if still else model.config.video_token_id
     clips = _with_tokens(embed(told_videos.ids), told_videos.ids == pad, tokens)
     grades = torch.from_numpy(np.concatenate([question.grades for question in questions]))
@@ -596,7 +613,7 @@ class MindTraining:
         }
 
     def run(self, minutes: float, warm: float = 0.35) -> None:
-        """Train for the given minutes of wall clock; for the first part of them histories are short."""
+        """Train for the given minutes of wall clock; for the part *warm* of them histories are short."""
         groups = [
             {"params": [*self.mind.parameters()], "weight_decay": 0.02},
             {"params": [*self.scaffold.parameters()], "weight_decay": 0.0},

@@ -1,17 +1,19 @@
 """The Qwen judge on real classes with small random weights: exactness of the shared beginning, prompts, bad input."""
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from judge.qwen import QwenJudge, QwenOptions, frames_per_second, make_branches, open_qwen
+from judge.qwen import Loaded, QwenJudge, QwenOptions, frames_per_second, make_branches, open_qwen
 from judge.rubric import load_rubric
 from judge.task import ShownVideo, Task
 from judge.verdict import NoVerdict, Unscored, Verdict
-from retrieval.errors import ModelError
+from retrieval.errors import ModelError, UserFacingError
 from tests.judge.small_qwen import make_folder, naive_log_probabilities, task
 
 RUBRIC = load_rubric()
@@ -85,7 +87,9 @@ def test_the_distance_of_frames_in_time_reaches_the_model(judge: QwenJudge):
     near = asked.videos[3]
     far = dataclasses.replace(near, times_s=tuple(3 * time for time in near.times_s))
 
-    inputs = [judge.video_inputs("Video: <|vision_start|><|video_pad|><|vision_end|>", video) for video in (near, far)]
+    frames = [Image.open(io.BytesIO(frame)) for frame in near.frames]
+    own = "Video: <|vision_start|><|video_pad|><|vision_end|>"
+    inputs = [judge.video_inputs(own, video, frames) for video in (near, far)]
 
     # Eight frames 2.5 s and 7.5 s apart; two make one step of the grid.
     assert [float(made["second_per_grid_ts"][0]) for made in inputs] == [5.0, 15.0]
@@ -141,8 +145,47 @@ def test_what_cannot_be_graded_says_why(judge: QwenJudge):
     assert list(judge.grade(Task("u", (), asked.videos[:1]), RUBRIC)) == [NoVerdict(Unscored.NO_HISTORY)]
 
 
+def test_what_is_no_picture_counts_as_missing(judge: QwenJudge):
+    asked = task(2)
+    broken = dataclasses.replace(asked.history[0], photo=b"no picture")
+    torn = dataclasses.replace(asked.videos[0], frames=(asked.videos[0].frames[0], b"no picture"), times_s=(0.5, 1.5))
+    faulty = dataclasses.replace(asked, history=(broken,), videos=(torn, asked.videos[0]))
+
+    outcomes = list(judge.grade(faulty, RUBRIC))
+
+    assert outcomes[0] == NoVerdict(Unscored.NO_FRAMES)
+    missing = dataclasses.replace(faulty, history=(dataclasses.replace(broken, photo=None),))
+    assert outcomes[1] == list(judge.grade(missing, RUBRIC))[1]
+
+
+def test_weights_are_not_read_before_a_video_is_graded(folder: Path):
+    def never() -> Loaded:
+        raise AssertionError("loaded")
+
+    opened = open_qwen(str(folder))
+
+    assert "_loaded" not in vars(opened)
+    assert list(dataclasses.replace(opened, load=never).grade(Task("u", (), ()), RUBRIC)) == []
+
+
+def test_too_little_memory_says_what_to_do(judge: QwenJudge):
+    def full() -> Loaded:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(UserFacingError, match=r"memory of the device does not suffice.*\n.*smaller model"):
+        list(dataclasses.replace(judge, load=full).grade(task(), RUBRIC))
+
+
+@pytest.mark.parametrize(("kind", "message"), [("qwen3_vl", "is a qwen3_vl"), ("qwen2_5_vl", "has no weights")])
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, kind: str, message: str):
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{kind}"}}')
+
+    with pytest.raises(ModelError, match=message):
+        open_qwen(str(tmp_path))
+
+
 def test_a_model_that_is_not_there_says_what_to_do(tmp_path: Path):
-    with pytest.raises(ModelError, match="Name a folder that holds a Qwen2.5-VL"):
+    with pytest.raises(ModelError, match="Name a folder that holds a Qwen2"):
         open_qwen(str(tmp_path / "nothing"))
 
 
