@@ -228,3 +228,5 @@ def save_judge(model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLP
     """Write a folder that `from_pretrained` opens, weights in bfloat16."""
     processor.save_pretrained(folder)
     model.to(torch.bfloat16).save_pretrained(folder)
+    for file in folder.glob("*.safetensors"):
+        file.chmod(0o644)  # the library leaves them to their owner alone

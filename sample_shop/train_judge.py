@@ -11,6 +11,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -45,7 +46,8 @@ class Training:
     pictures: Path = field(metadata={"help": "folder that judge_pictures filled"})
     out: Path = field(default=Path("judge/models/sample"), metadata={"help": "where the model goes"})
     eye_minutes: float = field(default=35.0, metadata={"help": "wall-clock time of learning to see"})
-    mind_minutes: float = field(default=45.0, metadata={"help": "wall-clock time of learning to compare"})
+    brief_minutes: float = field(default=12.0, metadata={"help": "wall-clock time of comparing in brief"})
+    mind_minutes: float = field(default=24.0, metadata={"help": "wall-clock time of comparing by the whole prompt"})
     eyes: str = field(default="", metadata={"help": "a vision tower that learned before, to skip the first stage"})
     shops: int = field(default=22, metadata={"help": "how many shops were drawn"})
     unseen: int = field(default=5, metadata={"help": "how many of them the first stage leaves for the second"})
@@ -90,17 +92,20 @@ def learn_to_see(eyes: nn.Module, width: int, training: Training, seeds: range) 
 def learn_to_compare(
     model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, shops: list[SeenShop], training: Training
 ) -> None:
-    """The second stage; the last shop is for checks alone."""
+    """The second stage, in brief and then by the whole prompt; the last shop is for checks alone."""
     scaffold = Scaffold(model.config.get_text_config().hidden_size)
-    mind = MindTraining(model, scaffold, Reader(processor, *rubrics()), shops[:-1], seed=training.seed)
+    brief, whole = (Reader(processor, *rubrics(), brief=short) for short in (True, False))
+    first = MindTraining(model, scaffold, brief, shops[:-1], users=16, rate=2e-3, seed=training.seed)
+    second = MindTraining(model, scaffold, whole, shops[:-1], rate=1e-3, seed=training.seed + 9)
+    for mind, minutes, warm in ((first, training.brief_minutes, 0.5), (second, training.mind_minutes, 0.15)):
+        mind.check = partial(_check, mind, shops[-1])
+        mind.run(minutes, warm)
+        mind.check()
 
-    def check() -> None:
-        plain, told = (grade(mind, shops[-1], 240, 3, neutral) for neutral in (1.0, 0.0))
-        logger.info("neutral titles %s, real titles %s", plain, told)
 
-    mind.check = check
-    mind.run(training.mind_minutes)
-    check()
+def _check(mind: MindTraining, shop: SeenShop) -> None:
+    plain, told = (grade(mind, shop, 160, 3, neutral) for neutral in (1.0, 0.0))
+    logger.info("neutral titles %s, real titles %s", plain, told)
 
 
 def run(training: Training) -> None:
