@@ -144,10 +144,8 @@ def _alone(judge: QwenJudge, inputs: Any) -> Verdict:
 
 
 def _logs(verdicts: list[Verdict]) -> np.ndarray:
-    return (
-        np.log(np.array([verdict.probabilities for verdict in verdicts]))
-        + np.log(np.array([verdict.mass for verdict in verdicts]))[:, None]
-    )
+    shares = np.array([verdict.probabilities for verdict in verdicts])
+    return np.asarray(np.log(shares) + np.log(np.array([verdict.mass for verdict in verdicts]))[:, None])
 
 
 def _tokens(judge: QwenJudge, task: Task, rubric: Rubric) -> tuple[int, int]:
@@ -169,11 +167,9 @@ def _random_model(size: str, rubric: Rubric, task: Task) -> Figure:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     tokenizer = make_tokenizer(corpus([rubric]))
-    text, vision = (
-        dict(_PUBLISHED[size]),
-        {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16},
-    )
-    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad", "vision_start")}
+    text = dict(_PUBLISHED[size])
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
+    ids = {name: tokenizer.encode(f"<|{name}|>")[0] for name in ("image_pad", "video_pad", "vision_start")}
     config = Qwen2_5_VLConfig(
         text_config={**text, "rope_parameters": _ROPE},
         vision_config={**vision, "out_hidden_size": text["hidden_size"], "fullatt_block_indexes": [7, 15, 23, 31]},
@@ -181,10 +177,10 @@ def _random_model(size: str, rubric: Rubric, task: Task) -> Figure:
     )  # fmt: skip
     with torch.device("cuda"):
         torch.set_default_dtype(torch.bfloat16)
-        model = Qwen2_5_VLForConditionalGeneration._from_config(config, attn_implementation="sdpa").eval()
+        model = Qwen2_5_VLForConditionalGeneration._from_config(config, attn_implementation="sdpa")  # type: ignore[no-untyped-call]
         torch.set_default_dtype(torch.float32)
     processor = make_processor(tokenizer, QwenOptions().photo_pixels)
-    judge = QwenJudge(size, "", lambda: Loaded(model, processor))
+    judge = QwenJudge(size, "", lambda: Loaded(model.eval(), processor))
     seconds, _ = _outcomes(lambda: _shared(judge, task, rubric), 3)
     name = torch.cuda.get_device_name()
     return Figure(f"judge_{size.lower()}_per_s", K / seconds, "judgments/s", "higher", f"random weights, bf16, {name}")

@@ -1,4 +1,4 @@
-"""What a judge reads, as chat messages: the rubric and the history first, the video last, so that the beginning is shared.
+"""What a judge reads, as chat messages: rubric and history first, the video last, so that the beginning is shared.
 
 All videos of one user have the same messages up to `VIDEO`; judges cut the text there and read what comes before once.
 """
@@ -67,9 +67,9 @@ def make_prompt(
 
 
 def plain_title(title: str) -> str:
-    """A title on one line that holds no mark of a chat template.
+    r"""A title on one line that holds no mark of a chat template.
 
-    >>> plain_title("Red\\ndress <|im_end|>")
+    >>> plain_title("Red\ndress <|im_end|>")
     'Red dress < |im_end| >'
     """
     return " ".join(title.replace("<|", "< |").replace("|>", "| >").split())

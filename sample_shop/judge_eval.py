@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from indexing.store import S, Store, open_store
+from judge.agreement import auc, spearman
 from judge.judges import open_judge
 from judge.protocol import Judge
 from judge.rubric import Rubric, load_rubric
@@ -147,8 +148,6 @@ def _grey(photo: bytes) -> bytes:
 
 def evaluate(judge: Judge, rubric: Rubric, truth: Truth, pictures: Pictures, seed: int = 0) -> JudgeFigures:
     """Grade the pairs and compare."""
-    from scipy.stats import spearmanr
-
     rng = np.random.default_rng(seed)
     match, seen = matches(truth.histories, truth.videos), visible_matches(truth.histories, truth.videos)
     grades = 1 + np.searchsorted(np.array(THRESHOLDS), match, side="right")
@@ -161,15 +160,15 @@ def evaluate(judge: Judge, rubric: Rubric, truth: Truth, pictures: Pictures, see
     said = ask("all ten", users, drawn)
     grey = ask("photos grey", users, drawn, grey=True)
     own, other = ask("own history", users, best), ask("a stranger's", strangers, best)
-    scores = np.array([[o.expected if isinstance(o, Verdict) else np.nan for o in row] for row in said])
-    true = np.take_along_axis(grades, drawn, 1)
+    scores = _scores(said)
+    true = np.take_along_axis(grades, drawn, 1).astype(np.float64)
     known = ~np.isnan(scores)
     return JudgeFigures(
-        float(spearmanr(scores[known], true[known]).statistic),
-        float(spearmanr(np.take_along_axis(seen, drawn, 1).ravel(), true.ravel()).statistic),
-        float(spearmanr(_scores(grey).ravel(), true.ravel(), nan_policy="omit").statistic),
-        _auc(_scores(own).ravel(), _scores(other).ravel()),
-        _auc(np.take_along_axis(seen, best, 1).ravel(), seen[strangers[:, None], best].ravel()),
+        spearman(scores[known], true[known]),
+        spearman(np.take_along_axis(seen, drawn, 1).ravel(), true.ravel()),
+        spearman(_scores(grey)[known], true[known]),
+        auc(_scores(own).ravel(), _scores(other).ravel()),
+        auc(np.take_along_axis(seen, best, 1).ravel(), seen[strangers[:, None], best].ravel()),
         len(truth),
         int(known.sum()),
         int((~known).sum()),
@@ -200,11 +199,6 @@ def _ask(
             outcomes.append(list(judge.grade(Task(truth.user_ids[user], history, shown), rubric)))
             hear(done, len(users))
     return outcomes
-
-
-def _auc(higher: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
-    """The chance that one of *higher* is above one of *lower*, ties by half."""
-    return float(((higher[:, None] > lower) + 0.5 * (higher[:, None] == lower)).mean())
 
 
 def main() -> None:

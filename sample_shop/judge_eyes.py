@@ -168,7 +168,7 @@ class EyeTraining:
             -(album.shares * self.heads(tokens)).sum(-1).mean()
             for album, tokens in ((batch.photos, photos), (batch.clips, pairs))
         ]
-        return losses[0] + losses[1]
+        return torch.stack(losses).sum()
 
     def run(self, minutes: float) -> None:
         """Train for the given minutes of wall clock."""
@@ -206,8 +206,8 @@ def naming(eyes: nn.Module, heads: AttributeHeads, shop: ShopAlbums, n: int = 30
 
 
 def _named(told: Tensor, shares: Tensor) -> dict[str, float]:
-    pieces = zip(SEEN, told.split(SEEN_LEVELS, dim=-1), shares.split(SEEN_LEVELS, dim=-1), strict=True)
-    names = list(FACTORS)
+    names, levels = list(FACTORS), list(SEEN_LEVELS)
+    pieces = zip(SEEN, torch.split(told, levels, dim=-1), torch.split(shares, levels, dim=-1), strict=True)
     return {
         names[factor]: round(float((guess.argmax(-1) == true.argmax(-1)).float().mean()), 3)
         for factor, guess, true in pieces

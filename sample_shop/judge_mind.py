@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from torch.nn import functional
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb
 
+from judge.agreement import spearman
 from judge.prompt import Line, Prompt, make_prompt
 from judge.rubric import LABELS, Rubric
 from sample_shop.arrays import Ints
@@ -75,10 +77,10 @@ def see_shop(eyes: nn.Module, folder: Path, seed: int) -> SeenShop:
     """Read all pictures of a drawn shop once."""
     albums, catalogue = open_albums(folder, seed), shop_catalogue(seed)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        photos = torch.cat([photo_tokens(eyes, part).bfloat16() for part in albums.photos.pixels.split(100)])
+        photos = torch.cat([photo_tokens(eyes, part).bfloat16() for part in torch.split(albums.photos.pixels, 100)])
         clips = torch.stack(
             [
-                torch.cat([_clip_tokens(eyes, part[:, first::2]) for part in albums.clips.pixels.split(25)])
+                torch.cat([_clip_tokens(eyes, part[:, first::2]) for part in torch.split(albums.clips.pixels, 25)])
                 for first in (0, 1)
             ]
         )
@@ -187,9 +189,9 @@ def ask_pairs(shop: SeenShop, rng: np.random.Generator, k: int, longest: int) ->
         grades = 1 + np.searchsorted(np.array(THRESHOLDS), matches(padded, shop.codes[:, None])[0], side="right")
         parts, query = factor_parts(shop.codes[asked.products], shop.codes[:, None]), None
     else:
-        asked = Question([], [], [], [], np.zeros(0), np.zeros(0))
+        asked = Question([], [], [], [], np.zeros(0, np.int64), np.zeros(0))
         wanted, with_pattern = shop.codes[rng.integers(len(shop.codes))], bool(rng.random() < 0.5)
-        query = query_text(*wanted[:2].tolist(), int(wanted[2]) if with_pattern else -1)
+        query = query_text(int(wanted[0]), int(wanted[1]), int(wanted[2]) if with_pattern else -1)
         parts = (shop.codes == wanted) * 1.0
         grades = query_grades(parts, with_pattern and wanted[2] > 0)
         parts[:, 3:] = 0
@@ -210,7 +212,7 @@ def query_grades(alike: np.ndarray, with_pattern: bool) -> Ints:
     """
     weights = np.array(list(QUERY_WEIGHTS.values())) * [1, 1, with_pattern]
     share = alike[:, :3] @ weights / weights.sum()
-    return 1 + np.searchsorted(np.array(_QUERY_LEVELS), share.round(9), side="right")
+    return np.asarray(1 + np.searchsorted(np.array(_QUERY_LEVELS), share.round(9), side="right"))
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ class Reader:
 
     def reason(self, parts: np.ndarray) -> list[int]:
         """The tokens of a short reason: which factors the video and the history have in common."""
-        return self._encode(reason_text(parts))
+        return list(self._encode(reason_text(parts)))
 
     def _chat(self, prompt: Prompt) -> str:
         return str(self._processor.apply_chat_template(prompt.messages, add_generation_prompt=True))
@@ -342,7 +344,7 @@ _HIDDEN = -200.0
 
 
 def think(
-    mind: nn.Module, hidden: Tensor, told: Padded, before: Keys | None = None, only: Tensor | None = None
+    mind: Any, hidden: Tensor, told: Padded, before: Keys | None = None, only: Tensor | None = None
 ) -> tuple[list[Tensor], Keys]:
     """The hidden states after each layer of texts `(n, length, width)` that follow what was read *before*.
 
@@ -354,7 +356,7 @@ def think(
     cos, sin = mind.rotary_emb(hidden, told.places)
     causal = torch.full((hidden.shape[1],) * 2, _HIDDEN).triu(1)
     states, keys = [], []
-    for number, layer in enumerate(mind.layers):  # type: ignore[arg-type]
+    for number, layer in enumerate(mind.layers):
         normed = layer.input_layernorm(hidden)
         parts = (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj)
         shape = (*normed.shape[:2], -1, layer.self_attn.head_dim)
@@ -363,7 +365,7 @@ def think(
             query * layer.self_attn.scaling, key, cos.to(query.dtype), sin.to(query.dtype)
         )
         key, mask = _with_padding(key, told.present), causal
-        if only is not None and number == len(mind.layers) - 1:  # type: ignore[arg-type]
+        if only is not None and number == len(mind.layers) - 1:
             query, hidden, mask = _picked(query, only), _picked(hidden[:, None], only)[:, 0], causal[only][:, None]
         mixed = _attend(query, key, value, mask, before[number] if before else None)
         hidden = hidden + layer.self_attn.o_proj(mixed.transpose(1, 2).flatten(2))
@@ -454,11 +456,11 @@ class Scaffold(nn.Module):
 
     def contents_loss(self, early: Tensor, contents: Tensor) -> Tensor:
         """Squared error of the shares `(n, 66)`, about 1 where nothing is known."""
-        return (self.contents(self.early(early.float())) - contents).square().mean() / 0.07
+        return functional.mse_loss(self.contents(self.early(early.float())), contents) / 0.07
 
     def common_loss(self, late: Tensor, common: Tensor) -> Tensor:
         """Squared error of the shares `(n, 6)`, about 1 where nothing is known."""
-        return (self.common(self.late(late.float())) - common).square().mean() / 0.06
+        return functional.mse_loss(self.common(self.late(late.float())), common) / 0.06
 
 
 @dataclass(frozen=True)
@@ -513,7 +515,7 @@ def make_batch(
     sets = torch.from_numpy(rng.integers(2, size=len(videos)))  # of frames
     tokens = (shop.photos[rows] if still else shop.clips[sets, rows]).float()
     if reader.brief:
-        tokens = tokens.unflatten(1, (-1, N_PHOTO if still else N_FRAME)).mean(2)
+        tokens = tokens.reshape(len(tokens), -1, N_PHOTO if still else N_FRAME, tokens.shape[-1]).mean(2)
     tokens = tokens.flatten(0, 1)
     pad = model.config.image_token_id if still else model.config.video_token_id
     clips = _with_tokens(embed(told_videos.ids), told_videos.ids == pad, tokens)
@@ -573,7 +575,7 @@ class MindTraining:
         self._rng = np.random.default_rng(self.seed)
 
     @property
-    def mind(self) -> nn.Module:
+    def mind(self) -> Any:
         return self.model.model.language_model
 
     def _batch(self, longest: int) -> tuple[Batch, Keys]:
@@ -614,7 +616,7 @@ class MindTraining:
 
     def run(self, minutes: float, warm: float = 0.35) -> None:
         """Train for the given minutes of wall clock; for the part *warm* of them histories are short."""
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [*self.mind.parameters()], "weight_decay": 0.02},
             {"params": [*self.scaffold.parameters()], "weight_decay": 0.0},
         ]
@@ -649,8 +651,6 @@ def grade(
     training: MindTraining, shop: SeenShop, n: int, seed: int, neutral: float = 1.0, blank: bool = False
 ) -> dict[str, float]:
     """Spearman's correlation of expected score and planted grade on a shop, pairs drawn evenly over the grades."""
-    from scipy.stats import spearmanr
-
     rng, model, reader = np.random.default_rng(seed), training.model, training.reader
     piece = reader.instructions(range(5))
     told = padded([piece], [0])
@@ -671,7 +671,7 @@ def grade(
         truth.append(batch.grades)
     e, t = torch.cat(expected).numpy(), torch.cat(truth).numpy()
     return {
-        "spearman": float(spearmanr(e, t).statistic),
+        "spearman": spearman(e.astype(np.float64), t.astype(np.float64)),
         "accuracy": float((np.clip(np.rint(e), 1, 5) == t).mean()),
         "n": len(t),
     }

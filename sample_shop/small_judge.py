@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX, Qwen2Tokenizer
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb_vision
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
+from transformers.vision_utils import get_vision_position_ids
 
 PATCH, MERGE, FRAMES_A_PATCH = 14, 2, 2
 CELL = PATCH * MERGE  # pixels of one token's side
@@ -80,10 +81,11 @@ def make_tokenizer(texts: Iterable[str], size: int = 900) -> Qwen2Tokenizer:
         texts, trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, special_tokens=[], show_progress=False)
     )
     learned = json.loads(bpe.to_str())["model"]
-    merges = [tuple(merge) for merge in learned["merges"]]
+    merges: Any = [tuple(merge) for merge in learned["merges"]]
     # Named before the special tokens are added, "<|im_end|>" would take the first one's number.
+    none: Any = None  # a byte is never unknown
     tokenizer = Qwen2Tokenizer(
-        vocab=learned["vocab"], merges=merges, unk_token=None, eos_token=SPECIAL[0], pad_token=SPECIAL[0]
+        vocab=learned["vocab"], merges=merges, unk_token=none, eos_token=SPECIAL[0], pad_token=SPECIAL[0]
     )
     tokenizer.add_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL], special_tokens=True)
     tokenizer.eos_token = SPECIAL[2]
@@ -93,7 +95,7 @@ def make_tokenizer(texts: Iterable[str], size: int = 900) -> Qwen2Tokenizer:
 def make_processor(tokenizer: Qwen2Tokenizer, max_pixels: int = MAX_PIXELS) -> Qwen2_5_VLProcessor:
     """The real processor, for small pictures."""
     size = {"shortest_edge": CELL * CELL * 4, "longest_edge": max_pixels}
-    return Qwen2_5_VLProcessor(
+    return Qwen2_5_VLProcessor(  # type: ignore[no-untyped-call]
         image_processor=Qwen2VLImageProcessor(size=dict(size)),
         tokenizer=tokenizer,
         video_processor=Qwen2VLVideoProcessor(size=dict(size), cap_pixels_per_frame=False),
@@ -103,7 +105,7 @@ def make_processor(tokenizer: Qwen2Tokenizer, max_pixels: int = MAX_PIXELS) -> Q
 
 def make_config(shape: JudgeShape, tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLConfig:
     """The architecture with the numbers of this tokenizer's tokens."""
-    numbers = dict(zip(SPECIAL, tokenizer.convert_tokens_to_ids(list(SPECIAL)), strict=True))
+    numbers = {token: tokenizer.encode(token)[0] for token in SPECIAL}
     half = shape.width // shape.heads // 2
     return Qwen2_5_VLConfig(
         text_config=_text_config(shape, len(tokenizer), half, numbers),
@@ -166,7 +168,7 @@ def patches(pictures: Tensor) -> Tensor:
     return cut.permute(0, 3, 6, 4, 7, 2, 1, 5, 8).reshape(n, -1, channels * time * PATCH * PATCH)
 
 
-def see(eyes: nn.Module, pixels: Tensor, cells: tuple[int, int]) -> Tensor:
+def see(eyes: Any, pixels: Tensor, cells: tuple[int, int]) -> Tensor:
     """The vision tower's tokens `(n, rows·columns, width)` of `patches`, all pictures of one size in one go.
 
     The library's own forward attends picture by picture, which is slow for hundreds; the numbers are the same.
@@ -174,37 +176,33 @@ def see(eyes: nn.Module, pixels: Tensor, cells: tuple[int, int]) -> Tensor:
     n, length, _ = pixels.shape
     grid = torch.tensor([[1, cells[0] * MERGE, cells[1] * MERGE]])
     # A convolution as wide as its step is a product of matrices; its backward pass takes half of the time as such.
-    hidden = functional.linear(pixels, eyes.patch_embed.proj.weight.flatten(1))  # type: ignore[union-attr,operator]
+    hidden = functional.linear(pixels, eyes.patch_embed.proj.weight.flatten(1))
     turns = _turns(eyes, hidden[0], grid)
-    for block in eyes.blocks:  # type: ignore[union-attr]
+    for block in eyes.blocks:
         hidden = hidden + _attend(block.attn, block.norm1(hidden), turns)
         hidden = hidden + block.mlp(block.norm2(hidden))
     tokens: Tensor = eyes.merger(hidden.reshape(n * length, -1))
     return tokens.reshape(n, length // MERGE**2, -1)
 
 
-def _turns(eyes: nn.Module, hidden: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
-    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import get_vision_position_ids
-
+def _turns(eyes: Any, hidden: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
     cos, sin = eyes.rotary_pos_emb(hidden, get_vision_position_ids(grid, MERGE))
     return cos, sin
 
 
-def _attend(attention: nn.Module, hidden: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
+def _attend(attention: Any, hidden: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
     n, length, _ = hidden.shape
     parts = attention.qkv(hidden).reshape(n, length, 3, attention.num_heads, -1).unbind(2)
     query, key = apply_rotary_pos_emb_vision(parts[0], parts[1], *turns)
     heads = [part.transpose(1, 2) for part in (query, key, parts[2])]
-    mixed = attend(*heads, scale=attention.scaling)
+    mixed = attend(heads[0], heads[1], heads[2], attention.scaling)
     out: Tensor = attention.proj(mixed.transpose(1, 2).reshape(n, length, -1))
     return out
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """Attention in plain products: for pictures of 60 patches three times as fast to train as the fused one."""
     scores = query @ key.transpose(-1, -2) * scale
-    if mask is not None:
-        scores = scores + mask
     return scores.softmax(-1).to(value.dtype) @ value
 
 
@@ -227,6 +225,6 @@ def new_judge(shape: JudgeShape, tokenizer: Qwen2Tokenizer) -> Qwen2_5_VLForCond
 def save_judge(model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, folder: Path) -> None:
     """Write a folder that `from_pretrained` opens, weights in bfloat16."""
     processor.save_pretrained(folder)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     for file in folder.glob("*.safetensors"):
         file.chmod(0o644)  # the library leaves them to their owner alone

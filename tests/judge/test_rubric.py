@@ -71,7 +71,7 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path):
 
 
 def test_a_rubric_that_is_not_there_names_those_that_are():
-    with pytest.raises(UserFacingError, match="There is no rubric 99.*\n.*ships: 1, pairs-1"):
+    with pytest.raises(UserFacingError, match=r"There is no rubric 99.*\n.*ships: 1, pairs-1"):
         load_rubric("99")
 
 
