@@ -35,7 +35,7 @@ def test_it_reads_pictures(figures: JudgeFigures):
 
 def test_it_prefers_the_shoppers_own_history(figures: JudgeFigures):
     # Sixty videos hold little for one shopper alone: here a perfect reader reaches 0.86, in a shop of 300 0.975. The
-    # figures of the whole size are in docs/results.md; this one tells a judge that reads histories from one that guesses.
+    # figures of the whole size are in docs/results.md; this one tells a judge that reads histories from a guess.
     assert figures.own_history_auc_ceiling < 0.9
     assert figures.own_history_auc > 0.6
 
