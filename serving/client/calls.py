@@ -8,6 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from serving import answers as a
+from serving.bodies import Kind
 from serving.client.reading import content_of, media_of, model_of, require_success, text_of
 from serving.client.retries import Repeat
 from serving.client.rows import Batch, Row, row_of, to_json
@@ -192,13 +193,13 @@ def blocks() -> Call[a.BlocksAnswer]:
     return Call("GET", _path("admin", "blocks"), model_of(a.BlocksAnswer))
 
 
-def block(kind: a.Kind, key: str, reason: str) -> Call[a.Block]:
+def block(kind: Kind, key: str, reason: str) -> Call[a.Block]:
     """Show a video, a creator, a brand or a product no more, whatever the snapshot."""
     body = to_json({"kind": kind, "key": key, "reason": reason})
     return Call("PUT", _path("admin", "blocks"), model_of(a.Block), headers=_JSON, body=body)
 
 
-def unblock(kind: a.Kind, key: str) -> Call[a.BlocksAnswer]:
+def unblock(kind: Kind, key: str) -> Call[a.BlocksAnswer]:
     """Lift a block. Not sent again where it may have been done: the second time there is no such block."""
     path = f"{_path('admin', 'blocks', kind)}/{_quote(key)}"  # the last part of this one may hold slashes
     return Call("DELETE", path, model_of(a.BlocksAnswer), repeat=Repeat.UNBEGUN)

@@ -11,17 +11,8 @@ from fastapi import APIRouter, Depends, Response
 from retrieval.errors import SnapshotError
 from retrieval.log import from_us
 from retrieval.snapshot_files import live_version, version_names
-from serving.answers import (
-    Block,
-    BlockBody,
-    BlocksAnswer,
-    Kind,
-    LoadBody,
-    LoadedAnswer,
-    PatchedAnswer,
-    ProductsPatch,
-    SnapshotAnswer,
-)
+from serving.answers import Block, BlocksAnswer, LoadedAnswer, PatchedAnswer, SnapshotAnswer
+from serving.bodies import BlockBody, Kind, LoadBody, ProductsPatch
 from serving.errors import not_found
 from serving.events.protocol import OverlayEntry
 from serving.feeds import require_live

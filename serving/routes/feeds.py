@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from retrieval.asking import Touch
 from retrieval.config import parse_half_life
-from serving.answers import FeedAnswer, FeedBody, FeedQuery, FeedWishes
+from serving.answers import FeedAnswer
+from serving.bodies import FeedBody, FeedQuery, FeedWishes
 from serving.errors import not_allowed
 from serving.feeds import FeedRequest, make_page, page_json, parse_filters, served_page
 from serving.incoming import is_id, parse_time

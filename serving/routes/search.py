@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from retrieval.errors import MissingExtraError, UnknownItemError, UserFacingError
 from retrieval.feed import Results
 from retrieval.where import Filter
-from serving.answers import SearchAnswer, SearchBody
+from serving.answers import SearchAnswer
+from serving.bodies import SearchBody
 from serving.errors import ApiError, not_allowed, not_found
 from serving.feeds import parse_filters, require_live
 from serving.media import IMAGES, require_image

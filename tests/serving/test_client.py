@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 import serving.client
-from serving.answers import FeedWishes, HistoryItem, OfferPatch
+from serving.bodies import FeedWishes, HistoryItem, OfferPatch
 from serving.client import ApiCallError, AsyncClient, Client, FeedOptions, Interaction, Retries, Watch, with_event_ids
 from serving.client.rows import MAX_BYTES, iter_batches
 from tests.serving.asked import Bridge, Server, Time, open_client

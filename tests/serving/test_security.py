@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from lookreel.cli import main
 from retrieval.errors import ConfigError, UserFacingError
-from serving.answers import FeedBody
+from serving.bodies import FeedBody
 from serving.errors import ApiError
 from serving.security import KeyRing, RateLimit, Role, hash_key, open_key_ring
 from serving.server import environment_of, run_server
