@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 
 from benchmarks.report import Figure, run
-from judge.qwen import Loaded, QwenJudge, QwenOptions, frames_per_second, open_qwen
+from judge.opened import frames_per_second
+from judge.qwen import Loaded, QwenJudge, QwenOptions, open_qwen
 from judge.rubric import Rubric, load_rubric
 from judge.task import ShownProduct, ShownVideo, Task
 from judge.verdict import Verdict, from_log_probabilities

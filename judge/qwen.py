@@ -8,10 +8,8 @@ Three things go wrong silently and are held by tests: positions that are left to
 a cache that is not cut back, and frames whose distance in time is not told (the library then assumes 24 a second).
 """
 
-import hashlib
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,16 +18,18 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
+from judge.branches import Branches, make_branches
+from judge.opened import frames_per_second, open_frames, open_picture
 from judge.prompt import PRODUCT, VIDEO, Line, make_prompt
 from judge.rubric import LABELS, Rubric
 from judge.task import ShownVideo, Task
 from judge.verdict import NoVerdict, Outcome, Unscored, Verdict, from_log_probabilities
+from judge.weights import fingerprint, folder_parts
 from retrieval.errors import ModelError, UserFacingError, import_extra
 
 DEFAULT_MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 REASON = "\nReason:"
 CONFIG = "config.json"
-_SAMPLED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class QwenOptions:
     dtype: str = ""
     reason_tokens: int = 60
 
+    @property
+    def telling(self) -> tuple[str, str, int, int]:
+        """What of the options changes a grade."""
+        return self.device.partition(":")[0], self.dtype, self.photo_pixels, self.frame_pixels
+
 
 def open_qwen(model: str = DEFAULT_MODEL, options: QwenOptions | None = None, *, name: str = "") -> "QwenJudge":
     """The judge `qwen:<model>`: a name of the hub, or a folder, whose weights are read when the first video is graded.
@@ -60,10 +65,12 @@ def open_qwen(model: str = DEFAULT_MODEL, options: QwenOptions | None = None, *,
     options, name = _resolved(options or QwenOptions()), name or f"qwen:{model}"
     if (Path(model) / CONFIG).is_file():
         _require_qwen(Path(model))
-        return QwenJudge(name, _fingerprint(_of_folder(Path(model)), options), partial(_load, model, options), options)
+        return QwenJudge(
+            name, fingerprint(folder_parts(Path(model)), options.telling), partial(_load, model, options), options
+        )
     loaded = _load(model, options)
     told = f"{model}@{getattr(loaded.model.config, '_commit_hash', None)}".encode()
-    return QwenJudge(name, _fingerprint([told], options), lambda: loaded, options)
+    return QwenJudge(name, fingerprint([told], options.telling), lambda: loaded, options)
 
 
 def _resolved(options: QwenOptions) -> QwenOptions:
@@ -121,32 +128,6 @@ def _no_memory(model: str) -> UserFacingError:
     )
 
 
-def _fingerprint(weights: Iterable[bytes], options: QwenOptions) -> str:
-    """Twelve hexadecimal digits of the weights and of every option that changes a grade."""
-    told = (options.device.partition(":")[0], options.dtype, options.photo_pixels, options.frame_pixels)
-    digest = hashlib.sha256(repr(told).encode())
-    for part in weights:
-        digest.update(part)
-    return digest.hexdigest()[:12]
-
-
-def _of_folder(folder: Path) -> Iterator[bytes]:
-    for file in sorted([*folder.glob("*.json"), *folder.glob("*.jinja")]):
-        yield file.read_bytes()
-    for file in sorted(folder.glob("*.safetensors")):
-        yield from _sample_of(file)
-
-
-def _sample_of(file: Path, pieces: int = 32) -> Iterator[bytes]:
-    """All of a small file; of a large one its size and a megabyte at each of 32 places, which any training changes."""
-    size = file.stat().st_size
-    yield str(size).encode()
-    with file.open("rb") as opened:
-        for start in range(0, size, max(_SAMPLED_BYTES, size // pieces)):
-            opened.seek(start)
-            yield opened.read(_SAMPLED_BYTES)
-
-
 @dataclass(frozen=True)
 class _Read:
     """A beginning that was read: its *cache*, its *length* in tokens, and the place where what follows begins."""
@@ -195,10 +176,10 @@ class QwenJudge:
             raise _no_memory(self.name) from error
 
     def _outcomes(self, task: Task, rubric: Rubric, explain: bool) -> Iterator[Outcome]:
-        photos = [_picture(product.photo) for product in task.history]
+        photos = [open_picture(product.photo) for product in task.history]
         beginning, read = None, ""
         for video in task.videos:
-            frames = _pictures(video)
+            frames = open_frames(video)
             if not frames:
                 yield NoVerdict(Unscored.NO_FRAMES)
                 continue
@@ -216,7 +197,7 @@ class QwenJudge:
             photos: those of the history, opened, None where one is missing or cannot be read.
         """
         has_photo = (
-            [_picture(p.photo) is not None for p in task.history] if photos is None else [bool(p) for p in photos]
+            [open_picture(p.photo) is not None for p in task.history] if photos is None else [bool(p) for p in photos]
         )
         lines = [Line(product.title, has) for product, has in zip(task.history, has_photo, strict=True)]
         prompt = make_prompt(rubric, lines, video.title, query=task.query, still=video.still)
@@ -330,72 +311,3 @@ class QwenJudge:
 
 def _seen(inputs: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: inputs[name] for name in names if name in inputs}
-
-
-def frames_per_second(times_s: Sequence[float]) -> float:
-    """How many of the frames a second has; 1 where there is one frame, or no time between them.
-
-    >>> frames_per_second([0.5, 1.0, 1.5]), frames_per_second([3.0])
-    (2.0, 1.0)
-    """
-    span = times_s[-1] - times_s[0]
-    return (len(times_s) - 1) / span if span > 0 else 1.0
-
-
-def _picture(encoded: bytes | None) -> Image.Image | None:
-    """The opened picture; None where there is none, or what there is cannot be read as one."""
-    try:
-        return None if encoded is None else Image.open(io.BytesIO(encoded)).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None
-
-
-def _pictures(video: ShownVideo) -> list[Image.Image]:
-    """The opened frames; none at all where one cannot be read: the others would stand at the wrong times."""
-    opened = [_picture(frame) for frame in video.frames]
-    readable = [picture for picture in opened if picture is not None]
-    return readable if len(readable) == len(opened) else []
-
-
-@dataclass(frozen=True)
-class Branches:
-    """The labels as branches after a prompt: all their tokens but the last, label after label.
-
-    *ids* `(n,)`; *depth* `(n,)` how far after the prompt each stands; *label* `(n,)` whose it is; *tokens* are all
-    tokens of each label.
-    """
-
-    ids: Any
-    depth: Any
-    label: Any
-    tokens: tuple[tuple[int, ...], ...]
-
-    def mask(self, n_shared: int, n_own: int) -> Any:
-        """Who attends to whom, `(n_own + n, n_shared + n_own + n)`: each branch sees the prompt and itself."""
-        import torch
-
-        n = len(self.ids)
-        mask = torch.ones(n_own + n, n_shared + n_own + n, dtype=torch.bool).tril(n_shared)
-        mask[n_own:, n_shared + n_own :] &= self.label[:, None] == self.label[None]
-        return mask
-
-    def sums(self, logs: Any) -> np.ndarray:
-        """The log-probability of each whole label `(5,)`, from log-probabilities `(1 + n, n_tokens)`.
-
-        Row 0 is the prompt's last token, then those of the branches.
-        """
-        sums, row = [], 1
-        for tokens in self.tokens:
-            before = [0, *range(row, row + len(tokens) - 1)]
-            sums.append(float(sum(logs[at, token] for at, token in zip(before, tokens, strict=True))))
-            row += len(tokens) - 1
-        return np.array(sums)
-
-
-def make_branches(labels: Sequence[Sequence[int]]) -> Branches:
-    """The branches of labels given by their tokens."""
-    import torch
-
-    spread = [(token, depth, number) for number, label in enumerate(labels) for depth, token in enumerate(label[:-1])]
-    ids, depth, owner = (torch.tensor(column, dtype=torch.long) for column in zip(*spread, strict=True))
-    return Branches(ids, depth, owner, tuple(tuple(label) for label in labels))

@@ -23,16 +23,10 @@ from judge.prompt import Line, make_prompt
 from judge.rubric import LABELS, Rubric, load_rubric
 from sample_shop.catalogue import FACTORS
 from sample_shop.judge_eyes import AttributeHeads, EyeTraining, naming, open_albums
-from sample_shop.judge_mind import (
-    REASON,
-    MindTraining,
-    Reader,
-    Scaffold,
-    SeenShop,
-    grade,
-    see_shop,
-)
+from sample_shop.judge_mind import MindTraining, Scaffold, grade
 from sample_shop.judge_pictures import FIRST_SEED, pictures_file
+from sample_shop.judge_questions import SeenShop, see_shop
+from sample_shop.judge_reader import REASON, Reader
 from sample_shop.small_judge import JudgeShape, make_processor, make_tokenizer, new_judge, save_judge
 from sample_shop.wording import NEUTRAL_PRODUCT, NEUTRAL_VIDEO, product_title, video_title
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from judge.qwen import QwenJudge, frames_per_second
+from judge.opened import frames_per_second
+from judge.qwen import QwenJudge
 from judge.rubric import LABELS, Rubric, load_rubric
 from judge.task import ShownProduct, ShownVideo, Task
 from sample_shop.small_judge import JudgeShape, make_processor, make_tokenizer, new_judge, save_judge

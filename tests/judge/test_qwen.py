@@ -9,7 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from judge.qwen import Loaded, QwenJudge, QwenOptions, frames_per_second, make_branches, open_qwen
+from judge.branches import make_branches
+from judge.opened import frames_per_second
+from judge.qwen import Loaded, QwenJudge, QwenOptions, open_qwen
 from judge.rubric import load_rubric
 from judge.task import ShownVideo, Task
 from judge.verdict import NoVerdict, Unscored, Verdict

@@ -9,22 +9,10 @@ from judge.prompt import Line, make_prompt
 from judge.rubric import PAIRS, load_rubric
 from sample_shop.catalogue import FACTORS, LEVELS
 from sample_shop.judge_eyes import SEEN_LEVELS, level_shares, plain
-from sample_shop.judge_mind import (
-    MindTraining,
-    Piece,
-    Question,
-    Reader,
-    Scaffold,
-    SeenShop,
-    ask,
-    ask_pairs,
-    factor_parts,
-    joined,
-    make_batch,
-    padded,
-    reason_text,
-    think,
-)
+from sample_shop.judge_mind import MindTraining, Scaffold, make_batch
+from sample_shop.judge_questions import Question, SeenShop, ask, ask_pairs, factor_parts
+from sample_shop.judge_reader import Piece, Reader, padded, reason_text
+from sample_shop.judge_thinking import joined, think
 from sample_shop.relevance import WEIGHTS, matches
 from sample_shop.small_judge import (
     FRAME_CELLS,
