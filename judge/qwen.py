@@ -110,8 +110,7 @@ def _load(name: str, options: QwenOptions) -> Loaded:
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ModelError(
             f"The judge {name} cannot be loaded: {str(error).splitlines()[0]}",
-            "Name a folder that holds a Qwen2.5-VL, download one (hf download Qwen/Qwen2.5-VL-7B-Instruct), "
-            "or try --judge sample.",
+            "Name a folder that holds a Qwen2.5-VL, or download one: hf download Qwen/Qwen2.5-VL-7B-Instruct",
         ) from error
     for part, most in (
         (processor.image_processor, options.photo_pixels),

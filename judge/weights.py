@@ -17,6 +17,7 @@ def fingerprint(weights: Iterable[bytes], options: Sequence[Any]) -> str:
 
 
 def folder_parts(folder: Path) -> Iterator[bytes]:
+    """The settings and weights of a model's folder, of large files a sample."""
     for file in sorted([*folder.glob("*.json"), *folder.glob("*.jinja")]):
         yield file.read_bytes()
     for file in sorted(folder.glob("*.safetensors")):

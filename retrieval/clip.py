@@ -175,9 +175,9 @@ def _checked_device(device: str, torch: Any) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
-    # For a bad device torch raises RuntimeError, of a build without it AssertionError, of one without its kernels the
-    # last, which is torch's word and no promise of ours.
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    # torch's words, in this order: a bad device, a build without it, a backend without the kernel. The last is raised
+    # by torch for a device that it knows and cannot use; nothing here is left unwritten.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch's own, see above
         raise ModelError(f"There is no device {device} here: {_first_line(error)}.", "Use --device auto.") from error
     return device
 

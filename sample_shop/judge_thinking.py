@@ -1,4 +1,4 @@
-"""The language model over texts that share beginnings, each read once: the library's numbers at a fraction of the time."""
+"""The language model over texts that share beginnings, each read once: the library's numbers in less time."""
 
 from typing import Any
 

@@ -43,8 +43,7 @@ class Gate:
             await _answer(sender, error)
         except ClientDisconnect:
             pass  # nobody is left to be answered
-        except Exception:
-            # Nothing of our own fault goes out but that it happened; the trace is for our log alone.
+        except Exception:  # the last place before the client: any fault of ours, and its trace is for our log alone
             logger.exception("%s failed", _route_of(scope))
             await _answer(sender, ApiError(500, "internal_error", "Something went wrong on our side."))
         seconds = perf_counter() - started

@@ -244,8 +244,7 @@ class Services:
         while not self._stopping.wait(TICK_S):
             try:
                 look()
-            except Exception:
-                # Whatever it is, the next tick may do better; a thread that ended would leave this worker behind.
+            except Exception:  # the next tick may do better; a thread that ended would leave this worker behind
                 logger.exception("Following the snapshot and the overlay failed")
 
     def _forget_erased(self) -> None:

@@ -171,8 +171,8 @@ def test_whatever_a_decoder_raises_is_a_reason_not_the_end():
         def read(self, reader=None):
             raise NotImplementedError("a codec of the future")  # what Pillow says of some DDS files
 
-    # The library's own word, told in the quarantine.
-    assert read_task(Odd("clip.mp4", 4, 448)).failures == (("clip.mp4", "NotImplementedError: a codec of the future"),)
+    reason = "NotImplementedError: a codec of the future"  # the library's own word, told in the quarantine
+    assert read_task(Odd("clip.mp4", 4, 448)).failures == (("clip.mp4", reason),)
 
 
 def test_a_store_of_nothing_but_quarantined_items_is_refused_when_opened(folder, tmp_path):
