@@ -11,17 +11,16 @@ from pathlib import Path
 
 import polars as pl
 
+from judge.asking import keeping, timed_outcomes
 from judge.columns import J
-from judge.inputs import ChangedError, Source
+from judge.inputs import Source
 from judge.journal import Journal, iter_rows, open_journal, outcome_row
 from judge.pair_tasks import Pair, Shelf, make_pairs, make_shelf, make_task, missing_groups
-from judge.pictures import DIGESTS
 from judge.protocol import Judge
 from judge.rubric import Rubric
 from judge.run import TRANSIENT
 from judge.store import JUDGMENTS, Asker
 from judge.verdict import Unscored
-from retrieval.errors import UserFacingError
 from retrieval.folders import writing
 from retrieval.tables import Columns as C
 
@@ -93,14 +92,8 @@ def refine(
     with open_journal(folder / JUDGMENTS) as journal:
         shelf = make_shelf(job.pairs, job.source, folder)
         pairs = make_pairs(job.pairs, shelf, job.asker)
-        try:
+        with keeping(folder):
             judged = _judge_missing(job, pairs, shelf, journal, folder, progress, now)
-        except ChangedError:  # a file changed that looks the same from outside
-            (folder / DIGESTS).unlink(missing_ok=True)
-            raise
-        except UserFacingError as error:  # no server, no memory, no budget left
-            kept = f"What was judged is kept in {folder}: the same command goes on from there."
-            raise type(error)(error.message, f"{error.cure} {kept}") from error
         grades = grades_table(pairs, folder, job.asker)
         with writing(out) as draft:
             grades.write_parquet(draft)
@@ -132,10 +125,9 @@ def _outcomes(job: Refinement, group: Sequence[Pair], shelf: Shelf) -> Iterator[
     for start in range(0, len(group), AT_ONCE):
         some = group[start : start + AT_ONCE]
         task = make_task(some, job.source, shelf)
-        since = time.monotonic()
-        for pair, outcome in zip(some, job.judge.grade(task, job.rubric, explain=job.explain), strict=True):
-            yield pair, {**outcome_row(outcome), J.SECONDS: round(time.monotonic() - since, 4)}
-            since = time.monotonic()
+        told = timed_outcomes(job.judge, task, job.rubric, job.explain)
+        for pair, (outcome, seconds) in zip(some, told, strict=True):
+            yield pair, {**outcome_row(outcome), J.SECONDS: round(seconds, 4)}
 
 
 def grades_table(pairs: Sequence[Pair], folder: Path, asker: Asker) -> pl.DataFrame:

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from judge.inputs import ChangedError, Question, Questions, Source, asked_table, make_questions, missing_of
-from judge.pictures import DIGESTS, Spool, load_digests, spooled
+from judge.asking import keeping, timed_outcomes
+from judge.inputs import Question, Questions, Source, asked_table, make_questions, missing_of
+from judge.pictures import Spool, load_digests, spooled
 from judge.protocol import Judge
 from judge.recommended import Selection
 from judge.rubric import Rubric
 from judge.store import Asker, Judgment, JudgmentStore, open_judgments, save_asked
 from judge.verdict import NoVerdict, Outcome, Unscored
-from retrieval.errors import UserFacingError
 from retrieval.tables import Columns as C
 
 logger = logging.getLogger(__name__)
@@ -81,14 +81,8 @@ def run_job(
         questions = make_questions(job.selection, job.source, job.asker, digests)
         digests.save(out)
         save_asked(out, asked_table(job.selection, questions, job.asker))
-        try:
+        with keeping(out):
             judged = _judge_missing(job, questions, store, out, progress, now)
-        except ChangedError:  # a file changed that looks the same from outside
-            (out / DIGESTS).unlink(missing_ok=True)
-            raise
-        except UserFacingError as error:  # no server, no memory, no budget left
-            kept = f"What was judged is kept in {out}: the same command goes on from there."
-            raise type(error)(error.message, f"{error.cure} {kept}") from error
         summary = _summary(job, out, questions, store, judged, time.monotonic() - started)
     logger.info("judged %d of %d in %.1f s", judged, summary.judgments, summary.seconds)
     return summary
@@ -120,10 +114,9 @@ def _outcomes(job: Job, question: Question, video_ids: list[str], spool: Spool) 
     if not asked:
         return
     task = job.source.make_task(question, asked, spool)
-    since = time.monotonic()
-    for video_id, outcome in zip(asked, job.judge.grade(task, job.rubric, explain=job.explain), strict=True):
-        yield video_id, outcome, time.monotonic() - since
-        since = time.monotonic()
+    told = timed_outcomes(job.judge, task, job.rubric, job.explain)
+    for video_id, (outcome, seconds) in zip(asked, told, strict=True):
+        yield video_id, outcome, seconds
 
 
 def _judgment(question: Question, video_id: str, outcome: Outcome, seconds: float, judged_at: datetime) -> Judgment:

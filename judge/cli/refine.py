@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from judge.cli.options import AsJson, Explain, JudgeName, JudgeOptions, RetryUnscored, RubricName
+
 if TYPE_CHECKING:
     from judge.refine import Refined
 
@@ -18,22 +20,15 @@ def add_refine(app: typer.Typer) -> None:
             Path, typer.Option("--pairs", help="Table of pairs: a query or a history, and a product.")
         ] = Path("pairs.parquet"),
         tables: Annotated[Path | None, typer.Option("--tables", help="Folder of the shop's tables.")] = None,
-        judge: Annotated[
-            str, typer.Option("--judge", help="sample, attributes, qwen:MODEL or endpoint:URL,MODEL.")
-        ] = "sample",
-        judge_option: Annotated[
-            list[str] | None,
-            typer.Option("--judge-option", metavar="NAME=VALUE", help="One of the judge's own, as budget=5; repeat."),
-        ] = None,
-        rubric: Annotated[str, typer.Option("--rubric", help="A version that ships, or a JSON file.")] = "pairs-1",
+        judge: JudgeName = "sample",
+        judge_option: JudgeOptions = None,
+        rubric: RubricName = "pairs-1",
         out: Annotated[Path, typer.Option("--out", help="Table of the grades; it goes on where it stopped.")] = Path(
             "grades.parquet"
         ),
-        explain: Annotated[bool, typer.Option("--explain", help="Ask for a short reason too.")] = False,
-        retry_unscored: Annotated[
-            bool, typer.Option("--retry-unscored", help="Ask again where a reply could not be read.")
-        ] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+        explain: Explain = False,
+        retry_unscored: RetryUnscored = False,
+        as_json: AsJson = False,
     ) -> None:
         """Grade how well products fit what was searched for or looked at: labels for training."""
         from judge.refine_request import RefineRequest, refine_request

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from judge.cli.options import AsJson, Explain, JudgeName, JudgeOptions, RetryUnscored, RubricName
+
 if TYPE_CHECKING:
     from judge.pictures import Frames
     from judge.run import Summary
@@ -27,23 +29,16 @@ def add_run(app: typer.Typer, open_frames: "Callable[[str], Frames]") -> None:
         frames: Annotated[str | None, typer.Option("--frames", help="Store of the videos.")] = None,
         users: Annotated[int, typer.Option("--users", min=0, help="How many users, drawn by --seed; 0 is all.")] = 200,
         k: Annotated[int, typer.Option("-k", min=1, help="How many videos of each list.")] = 10,
-        judge: Annotated[
-            str, typer.Option("--judge", help="sample, attributes, qwen:MODEL or endpoint:URL,MODEL.")
-        ] = "sample",
-        judge_option: Annotated[
-            list[str] | None,
-            typer.Option("--judge-option", metavar="NAME=VALUE", help="One of the judge's own, as budget=5; repeat."),
-        ] = None,
-        rubric: Annotated[str, typer.Option("--rubric", help="A version that ships, or a JSON file.")] = "1",
+        judge: JudgeName = "sample",
+        judge_option: JudgeOptions = None,
+        rubric: RubricName = "1",
         frames_per_video: Annotated[int, typer.Option(min=1, help="How many stored frames the judge sees.")] = 8,
         out: Annotated[Path, typer.Option("--out", help="Folder of the judgments.")] = Path("judgments"),
         seed: Annotated[int, typer.Option("--seed", min=0, help="Which users are drawn.")] = 0,
-        explain: Annotated[bool, typer.Option("--explain", help="Ask for a short reason too.")] = False,
-        retry_unscored: Annotated[
-            bool, typer.Option("--retry-unscored", help="Ask again where a reply could not be read.")
-        ] = False,
+        explain: Explain = False,
+        retry_unscored: RetryUnscored = False,
         plan: Annotated[bool, typer.Option("--plan", help="Only say what it takes.")] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+        as_json: AsJson = False,
     ) -> None:
         """Grade the top of each list; a rerun judges only what is missing."""
         from judge.plan import plan_words

@@ -1,16 +1,15 @@
 """`lookreel embed …` and `lookreel sync` as an operator meets them."""
 
 import json
-import sys
 
 import numpy as np
 import polars as pl
 import pytest
 
 from indexing.store import open_store
-from lookreel.cli import main
 from retrieval.snapshot import open_snapshot
 from tests import shop
+from tests.commands import caller
 from tests.indexing.servers import serving
 
 
@@ -19,15 +18,7 @@ def _lookreel(monkeypatch, capsys, tmp_path):
     """Run a command beside a small shop: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
     shop.write_shop(tmp_path / "shop")
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["lookreel", *map(str, args)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 def test_parts_are_embedded_apart_and_joined(lookreel):

@@ -2,11 +2,7 @@
 
 import os
 import random
-import signal
-import subprocess
 import sys
-import time
-from pathlib import Path
 
 import orjson
 
@@ -14,21 +10,11 @@ from judge.columns import J
 from judge.run import run_job
 from judge.store import JUDGMENTS, load_asked, load_judgments
 from tests.judge.killable import job_in
+from tests.judge.killing import killed_run
 
 KILLS = int(os.environ.get("LOOKREEL_KILLS", "10"))
-ROOT = Path(__file__).resolve().parents[2]
 N_JUDGMENTS = 12 * 10
 KILL_WITHIN_S = 0.2  # a run judges for 0.25 s: 120 times 2 ms, after what it takes to find out what is missing
-
-
-def killed_run(shop, out, after_s):
-    """Start a run, kill it *after_s* seconds after it began, and return whether that was before its end."""
-    command = [sys.executable, "-m", "tests.judge.killable", str(shop), str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
-        process.stdout.readline()
-        time.sleep(after_s)
-        process.send_signal(signal.SIGKILL)
-        return process.wait() == -signal.SIGKILL
 
 
 def lines_of(out):
@@ -43,7 +29,7 @@ def test_every_judgment_of_a_run_that_was_killed_again_and_again_stands_exactly_
     while killed < KILLS:
         out = tmp_path / f"out{folder}"
         before = lines_of(out)
-        killed += killed_run(shop, out, rng.uniform(0, KILL_WITHIN_S))
+        killed += killed_run("tests.judge.killable", shop, out, rng.uniform(0, KILL_WITHIN_S))
         after = lines_of(out)
         kept.append(after[: len(before)] == before)
         midway += len(before) < len(after) < N_JUDGMENTS

@@ -4,11 +4,6 @@ import base64
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import orjson
@@ -33,12 +28,12 @@ from retrieval.errors import UserFacingError
 from retrieval.tables import load_catalogue
 from tests.judge.chat_server import ChatServer
 from tests.judge.killable_refine import ROWS
+from tests.judge.killing import killed_run
 from tests.judge.pair_shop import PAIRS, make_refinement, pairs_frame, write_shop
 from tests.judge.scripted import ScriptedJudge
 from tests.judge.small_qwen import make_folder, naive_log_probabilities, picture, still
 
 KILLS = int(os.environ.get("LOOKREEL_KILLS", "10"))
-ROOT = Path(__file__).resolve().parents[2]
 RUBRIC = load_rubric("pairs-1")
 
 
@@ -276,15 +271,6 @@ def test_a_photo_that_changes_during_the_run_is_noticed(shop, tmp_path):
     assert len(lines_of(tmp_path / "grades.parquet")) == 2  # those of the query before
 
 
-def killed_run(shop, out, after_s):
-    command = [sys.executable, "-m", "tests.judge.killable_refine", str(shop), str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as process:
-        process.stdout.readline()
-        time.sleep(after_s)
-        process.send_signal(signal.SIGKILL)
-        return process.wait() == -signal.SIGKILL
-
-
 def test_every_judgment_of_a_run_that_was_killed_again_and_again_stands_exactly_once(tmp_path):
     rng = random.Random(0)
     shop = write_shop(tmp_path / "shop", ROWS)
@@ -292,7 +278,7 @@ def test_every_judgment_of_a_run_that_was_killed_again_and_again_stands_exactly_
     while killed < KILLS:
         out = tmp_path / f"grades{number}.parquet"
         before = lines_of(out)
-        killed += killed_run(shop, out, rng.uniform(0, 0.15))
+        killed += killed_run("tests.judge.killable_refine", shop, out, rng.uniform(0, 0.15))
         after = lines_of(out)
         assert after[: len(before)] == before
         midway += len(before) < len(after) < 100

@@ -10,9 +10,9 @@ import pytest
 
 from indexing.embed import EmbedOptions, embed_products, embed_videos
 from indexing.publish import build_snapshot
-from lookreel.cli import main
 from retrieval.tables import Columns as C
 from tests import shop
+from tests.commands import caller
 from tests.data import LOOKREEL
 from tests.encoders import MeanColourEncoder
 
@@ -21,15 +21,7 @@ from tests.encoders import MeanColourEncoder
 def _lookreel(monkeypatch, capsys, tmp_path):
     """Run a command in an empty folder: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["lookreel", *map(str, args)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 @pytest.fixture(name="built", scope="module")

@@ -1,7 +1,6 @@
 """The frames of an embedding store for the judge, and `lookreel judge run` on a small real shop."""
 
 import json
-import sys
 
 import polars as pl
 import pytest
@@ -10,11 +9,11 @@ from indexing.embed import EmbedOptions, embed_products, embed_videos
 from indexing.publish import build_snapshot
 from judge.columns import J
 from judge.store import load_asked, load_judgments
-from lookreel.cli import main
 from lookreel.judging import open_frames
 from retrieval.errors import StoreError
 from retrieval.tables import Columns as C
 from tests import shop
+from tests.commands import caller
 from tests.encoders import MeanColourEncoder
 from tests.stores import HandStore, poster_of
 
@@ -23,15 +22,7 @@ from tests.stores import HandStore, poster_of
 def _lookreel(monkeypatch, capsys, tmp_path):
     """Run a command in an empty folder: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["lookreel", *map(str, args)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return call
+    return caller(monkeypatch, capsys)
 
 
 @pytest.fixture(name="built", scope="module")
