@@ -169,12 +169,13 @@ class QwenJudge:
             yield from (NoVerdict(Unscored.NO_HISTORY) for _ in task.videos)
             return
         try:
-            with torch.inference_mode():
-                yield from self._outcomes(task, rubric, explain)
+            yield from self._outcomes(task, rubric, explain)
         except torch.OutOfMemoryError as error:
             raise _no_memory(self.name) from error
 
     def _outcomes(self, task: Task, rubric: Rubric, explain: bool) -> Iterator[Outcome]:
+        import torch
+
         photos = [open_picture(product.photo) for product in task.history]
         beginning, read = None, ""
         for video in task.videos:
@@ -183,9 +184,12 @@ class QwenJudge:
                 yield NoVerdict(Unscored.NO_FRAMES)
                 continue
             shared, own = self.texts(task, rubric, video, photos)
-            if beginning is None or shared != read:
-                beginning, read = self._read(shared, photos), shared
-            yield self._grade(beginning, self.video_inputs(own, video, frames), explain)
+            # Not around the yield: whoever takes the outcomes would run in the mode too.
+            with torch.inference_mode():
+                if beginning is None or shared != read:
+                    beginning, read = self._read(shared, photos), shared
+                verdict = self._grade(beginning, self.video_inputs(own, video, frames), explain)
+            yield verdict
 
     def texts(
         self, task: Task, rubric: Rubric, video: ShownVideo, photos: Sequence[Image.Image | None] | None = None
@@ -195,10 +199,9 @@ class QwenJudge:
         Args:
             photos: those of the history, opened, None where one is missing or cannot be read.
         """
-        has_photo = (
-            [open_picture(p.photo) is not None for p in task.history] if photos is None else [bool(p) for p in photos]
-        )
-        lines = [Line(product.title, has) for product, has in zip(task.history, has_photo, strict=True)]
+        if photos is None:
+            photos = [open_picture(product.photo) for product in task.history]
+        lines = [Line(product.title, photo is not None) for product, photo in zip(task.history, photos, strict=True)]
         prompt = make_prompt(rubric, lines, video.title, query=task.query, still=video.still)
         text: str = self.processor.apply_chat_template(prompt.messages, add_generation_prompt=True)
         cut = text.rindex(f"{PRODUCT if video.still else VIDEO}<|vision_start|>")  # no title can hold the mark

@@ -74,6 +74,15 @@ def test_a_video_does_not_hear_of_the_videos_before(judge: QwenJudge):
     np.testing.assert_allclose(logs_of(list(judge.grade(asked, RUBRIC))[-1]), logs_of(alone), atol=1e-5)
 
 
+def test_whoever_takes_the_outcomes_can_still_train(judge: QwenJudge):
+    outcomes = judge.grade(task(), RUBRIC)
+
+    next(outcomes)
+
+    assert not torch.is_inference_mode_enabled()
+    assert torch.ones(1, requires_grad=True).mul(2).requires_grad
+
+
 def test_a_reason_leaves_the_grades_as_they_are(judge: QwenJudge):
     asked = task()
 
