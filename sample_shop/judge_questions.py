@@ -21,14 +21,8 @@ from sample_shop.small_judge import FRAME_CELLS, PHOTO_CELLS
 from sample_shop.wording import NEUTRAL_PRODUCT, NEUTRAL_VIDEO, product_title, query_text, video_title
 
 STEPS = 4  # of eight frames, two at a time
-
-
 SHOPPERS = 1200
-
-
 N_PHOTO, N_FRAME = PHOTO_CELLS[0] * PHOTO_CELLS[1], FRAME_CELLS[0] * FRAME_CELLS[1]
-
-
 _LIKED = [
     row for row, name in enumerate(EVENT_NAMES) if name in ("view", "click", "wishlist", "add_to_cart", "purchase")
 ]
@@ -163,8 +157,6 @@ def ask(shop: SeenShop, rng: np.random.Generator, k: int, longest: int, neutral:
 
 
 QUERY_WEIGHTS = {"kind": 0.5, "colour": 0.35, "pattern": 0.15}
-
-
 _QUERY_LEVELS = (0.15, 0.4, 0.7, 0.95)
 
 

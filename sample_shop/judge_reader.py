@@ -98,8 +98,6 @@ class Reader:
 
 
 REASON = "\nReason:"
-
-
 _ENOUGH = 0.3
 
 

@@ -7,23 +7,11 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from retrieval.event_kinds import EVENTS
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
-
-
 Name = Annotated[str, Field(max_length=100)]
-
-
 Market = Annotated[str, Field(min_length=1, max_length=50, description="Whose availability and taste count.")]
-
-
 Written = Annotated[str, Field(max_length=2000)]
-
-
 Filters = Annotated[list[Written], Field(max_length=20, description="Filters such as markets:de or markets:de,fr.")]
-
-
 Kind = Literal["video", "creator", "brand", "product"]
-
-
 MAX_FIELDS = 50  # of a body's object
 
 
