@@ -40,7 +40,8 @@ class Log:
     """Reached impressions in the order of user, time and position; one row each.
 
     *user* `(n,)` counts from 1, in the order of *user_ids*; *item* `(n,)` is the video's number; *time_us* `(n,)` is
-    when the feed was shown.
+    when the feed was shown. *user_codes* `(n_users + 1,)` is the row of the users' embedding, 0 for users that
+    training never saw; None while nothing was fitted, when every user has a row of their own.
     """
 
     user_ids: NDArray[np.str_]
@@ -48,6 +49,7 @@ class Log:
     item: Ints
     time_us: Ints
     feedback: Feedback
+    user_codes: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -60,6 +62,10 @@ class Log:
             time_us=self.time_us[rows],
             feedback=self.feedback[rows],
         )
+
+    def user_code(self, rows: Ints) -> Ints:
+        """The row of the users' embedding for each of *rows*, `(n_rows,)`."""
+        return self.user[rows] if self.user_codes is None else self.user_codes[self.user[rows]]
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,14 @@ class Histories:
     items: Ints
     start: Ints
     end: Ints
+
+    def __getitem__(self, rows: Ints | Bools | slice) -> "Histories":
+        return Histories(self.items, self.start[rows], self.end[rows])
+
+    @property
+    def lengths(self) -> Ints:
+        """How many videos each row's user had watched before it, `(n,)`."""
+        return self.end - self.start
 
     def window(self, rows: Ints, length: int = HISTORY_LENGTH) -> Ints:
         """The last *length* videos before each of *rows*, `(n_rows, length)`, newest first, 0 beyond.
