@@ -1,0 +1,1 @@
+"""Labels crafted from feedback: one file for each family, chosen by name everywhere."""
