@@ -21,7 +21,7 @@ CHUNK = 1 << 18  # rows that a label transforms at a time, so that memory is fla
 
 @dataclass(frozen=True, eq=False)
 class DurationGroups:
-    """*low_s* and *high_s* `(n_groups − 1,)` are the shortest and longest training durations of the groups from 1 on."""
+    """*low_s* and *high_s* `(n_groups − 1,)` are the shortest and longest training durations of groups 1 and on."""
 
     low_s: Floats
     high_s: Floats

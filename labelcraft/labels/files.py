@@ -77,7 +77,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{folder} is not a label: it has no {MANIFEST}.", AGAIN)
     try:
         manifest = json.loads(file.read_text())
-        kind, version, name = manifest["kind"], manifest["format"], manifest["name"]
+        kind, version, name = manifest["kind"], manifest["format"], str(manifest["name"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{file} is damaged: {error}.", AGAIN) from error
     if kind != LABEL or version != FORMAT:

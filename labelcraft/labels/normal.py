@@ -23,6 +23,5 @@ def normal_quantile(probability: Floats) -> Floats:
     [0.0, inf]
     """
     torch = import_extra("torch", "train")
-    return np.asarray(
-        torch.special.ndtri(torch.from_numpy(np.clip(np.array(probability, np.float64), 0.0, 1.0))).numpy()
-    )
+    inside = np.clip(np.array(probability, np.float64), 0.0, 1.0)
+    return np.asarray(torch.special.ndtri(torch.from_numpy(inside)).numpy())

@@ -1,6 +1,7 @@
 """The labels by name. A new label is one file, and its line here."""
 
-from typing import Any
+from importlib import import_module
+from typing import cast
 
 from labelcraft.labels.completion import PlayCompletion, PlayCompletionRate
 from labelcraft.labels.duration_to_quantile import DurationToQuantile
@@ -50,8 +51,8 @@ def label_class(name: str) -> type[Label]:
     if name not in LEARNED:
         raise _unknown(name)
     module, cls = LEARNED[name]
-    found: Any = getattr(import_extra(module, "train"), cls)
-    return found
+    import_extra("torch", "train")
+    return cast(type[Label], getattr(import_module(module), cls))
 
 
 def parse_spec(text: str) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ class Moments:
 class WatchTimeGain:
     """DVR's watch-time gain: z = (w − μ) / σ of the row's duration group, its unit Φ(z).
 
-    Groups are rounded seconds, neighbours merged until each holds *min_rows*. σ is the sample deviation, at least 5 % of
-    that of all training rows and a tenth of a second, so that a group of equal watch times does not make a gain of
+    Groups are rounded seconds, neighbours merged until each holds *min_rows*. σ is the sample deviation, at least 5 %
+    of that of all training rows and a tenth of a second, so that a group of equal watch times does not make a gain of
     every millisecond. Replays count in full, in μ and σ too. Rows of unknown duration are a group of their own, and
     compared with all rows where they are fewer than *min_rows*. Gains beyond 5 σ have the unit of 5 σ.
     """
