@@ -68,7 +68,7 @@ class UserBatch:
 
 def inputs_of(log: Log, histories: Histories, rows: Ints, length: int = HISTORY_LENGTH) -> Inputs:
     """What a recommender reads of *rows*, each with at most the last *length* videos of its history."""
-    longest = int(histories.lengths[rows].max(initial=1))
+    longest = int(histories.lengths(rows).max(initial=1))
     return Inputs(
         torch.from_numpy(log.user_code(rows)),
         torch.from_numpy(log.item[rows]),
@@ -137,7 +137,7 @@ def iter_batches(rows: Ints, size: int, seed: int, epoch: int, first: int = 0) -
 def iter_by_length(histories: Histories, rows: Ints, size: int) -> Iterator[Ints]:
     """*rows* in batches of rows with histories of like length, so that scoring pads little; for scoring only."""
     if len(rows):
-        order = np.argsort(histories.lengths[rows], kind="stable")
+        order = np.argsort(histories.lengths(rows), kind="stable")
         yield from np.array_split(rows[order], -(-len(rows) // size))
 
 

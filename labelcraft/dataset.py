@@ -11,6 +11,7 @@ Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
 NONE, NEW = 0, 1  # of every field: padding, and a level that training never saw
 HISTORY_LENGTH = 100
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,9 @@ class Histories:
     def __getitem__(self, rows: Ints | Bools | slice) -> "Histories":
         return Histories(self.items, self.start[rows], self.end[rows])
 
-    @property
-    def lengths(self) -> Ints:
-        """How many videos each row's user had watched before it, `(n,)`."""
-        return self.end - self.start
+    def lengths(self, rows: Ints | slice = ALL) -> Ints:
+        """How many videos the user of each of *rows* had watched before it, `(n_rows,)`."""
+        return self.end[rows] - self.start[rows]
 
     def window(self, rows: Ints, length: int = HISTORY_LENGTH) -> Ints:
         """The last *length* videos before each of *rows*, `(n_rows, length)`, newest first, 0 beyond.
@@ -101,8 +101,13 @@ class Histories:
         >>> Histories(np.array([7, 8, 9]), np.array([0, 0]), np.array([0, 2])).window(np.array([0, 1]), 3).tolist()
         [[0, 0, 0], [8, 7, 0]]
         """
-        at = self.end[rows][:, None] - 1 - np.arange(length)
-        return np.where(at >= self.start[rows][:, None], self.items[np.maximum(at, 0)] if len(self.items) else 0, 0)
+        back = np.arange(length)
+        if not len(self.items):
+            return np.zeros((len(rows), length), np.int64)
+        # Clipped, gathered and blanked in place: half the time of a selection between two arrays.
+        window = np.take(self.items, self.end[rows][:, None] - 1 - back, mode="clip")
+        window *= back < self.lengths(rows)[:, None]
+        return window
 
 
 def histories_of(log: Log, kept: Bools | None = None) -> Histories:

@@ -30,17 +30,18 @@ class Vocabulary:
         return int(self.users.max(initial=0))
 
 
-def fit_vocabulary(log: Log, items: Items, min_count: int = 2, n_buckets: int = 60) -> Vocabulary:
-    """The vocabulary of the training rows *log*, whose *items* have raw codes.
+def fit_vocabulary(log: Log, train: Ints, items: Items, min_count: int = 2, n_buckets: int = 60) -> Vocabulary:
+    """The vocabulary of the rows *train* of *log*, whose *items* have raw codes.
 
     A level needs *min_count* rows: rarer ones are `NEW`, so that this row of the embedding is trained, and by what is
     rare as new levels are. Duration buckets are of equal frequency over rows, at most *n_buckets*.
     """
-    rows_of_item = np.bincount(log.item, minlength=len(items.codes))
+    user, item = log.user[train], log.item[train]
+    rows_of_item = np.bincount(item, minlength=len(items.codes))
     counts = (np.bincount(codes, rows_of_item, field.n_levels) for codes, field in _columns(items))
     levels = tuple(_kept_levels(count, min_count) for count in counts)
-    users = np.bincount(log.user, minlength=len(log.user_ids) + 1) > 0
-    edges = fit_edges(items.duration_s[log.item], n_buckets)
+    users = np.bincount(user, minlength=len(log.user_ids) + 1) > 0
+    edges = fit_edges(items.duration_s[item], n_buckets)
     return Vocabulary(np.where(users, np.cumsum(users), 0), levels, edges)
 
 
