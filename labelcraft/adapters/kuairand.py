@@ -31,7 +31,6 @@ from labelcraft.adapters.raw import (
     FIRST_NUMBER,
     FOLLOWED,
     LIKED,
-    MS_PER_S,
     MUSIC,
     ORDER,
     SHARED,
@@ -46,6 +45,7 @@ from labelcraft.adapters.raw import (
     flag,
     known_duration,
     scan_text,
+    seconds_of_ms,
     usable,
     whole_us,
 )
@@ -74,7 +74,7 @@ def scan_kuairand_random(path: Path) -> RawLog:
 def _scan(path: Path, *, random: bool) -> RawLog:
     files = _log_files(path)
     rows = usable(_rows(files), path).filter(pl.col(IS_RAND) == random).drop(IS_RAND)
-    if collected(rows.select(pl.len()), path).item() == 0:
+    if collected(rows.head(1), path).is_empty():
         other, wanted = ("kuairand", "drawn at random") if random else ("kuairand-random", "chosen by the feed")
         raise TableError(f"{path} has no row whose video was {wanted}.", f"Read it as {other}, or give another file.")
     videos = durations_of(rows)
@@ -108,8 +108,8 @@ def _rows(files: list[Path]) -> pl.LazyFrame:
         pl.col("video_id").alias(VIDEO),
         whole_us(pl.col("time_ms"), 1000).alias(TIME_US),
         ORDER,
-        (pl.col("play_time_ms") / MS_PER_S).alias(WATCH_S),
-        known_duration(pl.col("duration_ms") / MS_PER_S).alias(DURATION_S),
+        seconds_of_ms("play_time_ms").alias(WATCH_S),
+        known_durationseconds_of_ms("duration_ms").alias(DURATION_S),
         liked.alias(LIKED),
         flag("is_comment").alias(COMMENTED),
         flag("is_follow").alias(FOLLOWED),

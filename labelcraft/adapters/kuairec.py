@@ -22,7 +22,6 @@ import polars as pl
 from labelcraft.adapters.raw import (
     DURATION_S,
     FIRST_NUMBER,
-    MS_PER_S,
     ORDER,
     TAG,
     TIME_US,
@@ -33,6 +32,7 @@ from labelcraft.adapters.raw import (
     durations_of,
     known_duration,
     scan_text,
+    seconds_of_ms,
     usable,
     whole_us,
 )
@@ -71,8 +71,8 @@ def _rows(file: Path) -> pl.LazyFrame:
         pl.col("video_id").alias(VIDEO),
         whole_us(pl.col("timestamp"), 1_000_000).alias(TIME_US),
         ORDER,
-        (pl.col("play_duration") / MS_PER_S).alias(WATCH_S),
-        known_duration(pl.col("video_duration") / MS_PER_S).alias(DURATION_S),
+        seconds_of_ms("play_duration").alias(WATCH_S),
+        known_durationseconds_of_ms("video_duration").alias(DURATION_S),
     )
 
 

@@ -17,7 +17,6 @@ CREATOR, TAG, MUSIC, BRAND, CATEGORY = "creator", "tag", "music", "brand", "cate
 LIKED, COMMENTED, FOLLOWED, SHARED, FAVORITED = "liked", "commented", "followed", "shared", "favorited"
 
 FIRST_NUMBER = r"(\d+)"  # of a list of tags: a field of videos holds one level, so the first tag stands for all
-MS_PER_S = 1000.0
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,15 @@ def collected(frame: pl.LazyFrame, file: Path) -> pl.DataFrame:
 def flag(column: str) -> pl.Expr:
     """Whether a column of 0 and 1 is 1; an empty cell is no feedback."""
     return (pl.col(column) > 0).fill_null(False)
+
+
+def seconds_of_ms(column: str) -> pl.Expr:
+    """Milliseconds as the nearest seconds there are.
+
+    polars divides by a constant by multiplying with its inverse: 13,838 became 13.838000000000001, and videos watched
+    to their end would not always compare equal to durations given in seconds.
+    """
+    return (pl.col(column) / 1000.0).round(3)
 
 
 def known_duration(seconds: pl.Expr) -> pl.Expr:

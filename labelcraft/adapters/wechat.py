@@ -24,7 +24,6 @@ from labelcraft.adapters.raw import (
     FIRST_NUMBER,
     FOLLOWED,
     LIKED,
-    MS_PER_S,
     MUSIC,
     ORDER,
     SHARED,
@@ -37,6 +36,7 @@ from labelcraft.adapters.raw import (
     flag,
     known_duration,
     scan_text,
+    seconds_of_ms,
     usable,
     whole_us,
 )
@@ -60,7 +60,7 @@ def _rows(file: Path) -> pl.LazyFrame:
         pl.col("feedid").alias(VIDEO),
         whole_us(pl.col("date_"), DAY_US).alias(TIME_US),
         ORDER,
-        (pl.col("play") / MS_PER_S).alias(WATCH_S),
+        seconds_of_ms("play").alias(WATCH_S),
         *(flag(column).alias(kind) for kind, column in KINDS.items()),
     )
 
