@@ -109,7 +109,7 @@ def _rows(files: list[Path]) -> pl.LazyFrame:
         whole_us(pl.col("time_ms"), 1000).alias(TIME_US),
         ORDER,
         seconds_of_ms("play_time_ms").alias(WATCH_S),
-        known_durationseconds_of_ms("duration_ms").alias(DURATION_S),
+        known_duration(seconds_of_ms("duration_ms")).alias(DURATION_S),
         liked.alias(LIKED),
         flag("is_comment").alias(COMMENTED),
         flag("is_follow").alias(FOLLOWED),

@@ -72,7 +72,7 @@ def _rows(file: Path) -> pl.LazyFrame:
         whole_us(pl.col("timestamp"), 1_000_000).alias(TIME_US),
         ORDER,
         seconds_of_ms("play_duration").alias(WATCH_S),
-        known_durationseconds_of_ms("video_duration").alias(DURATION_S),
+        known_duration(seconds_of_ms("video_duration")).alias(DURATION_S),
     )
 
 
