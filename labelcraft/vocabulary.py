@@ -17,7 +17,7 @@ class Vocabulary:
 
     *users* `(n_users + 1,)` gives each user's row of the embedding: 1 to the number of known users, 0 for others.
     *levels* gives for each field the code of every raw code, `NEW` where training had fewer than the wanted number of
-    rows. A duration's code is 2 + the number of *edges_s* at or below it, `NEW` where it is not known.
+    rows. A duration's code is 2 + the number of *edges_s* below it, `NEW` where it is not known.
     """
 
     users: Ints
@@ -46,18 +46,18 @@ def fit_vocabulary(log: Log, train: Ints, items: Items, min_count: int = 2, n_bu
 
 
 def fit_edges(duration_s: Floats, n_buckets: int) -> Floats:
-    """The lower edges of all but the first bucket: of equal frequency, each bucket holding some of *duration_s*.
+    """The upper edges of all but the last bucket: of equal frequency, each bucket holding some of *duration_s*.
 
     Unknown durations (0) have no part in it. Equal edges are one: a duration that fills two buckets gets one.
 
     >>> fit_edges(np.array([0.0, 5.0, 5.0, 5.0, 8.0, 9.0]), 3).tolist()
-    [8.0]
+    [5.0, 8.0]
     """
     known = duration_s[duration_s > 0]
     if not len(known):
         return np.zeros(0)
     edges = np.unique(np.quantile(known, np.arange(1, n_buckets) / n_buckets, method="inverted_cdf"))
-    return np.asarray(edges[edges > known.min()])
+    return np.asarray(edges[edges < known.max()])
 
 
 def encode(items: Items, vocabulary: Vocabulary) -> Items:
@@ -76,9 +76,9 @@ def duration_codes(duration_s: Floats, edges_s: Floats) -> Codes:
     """The bucket of each known duration.
 
     >>> duration_codes(np.array([3.0, 8.0, 99.0]), np.array([8.0])).tolist()
-    [2, 3, 3]
+    [2, 2, 3]
     """
-    return (FIRST_LEVEL + np.searchsorted(edges_s, duration_s, side="right")).astype(np.int32)
+    return (FIRST_LEVEL + np.searchsorted(edges_s, duration_s, side="left")).astype(np.int32)
 
 
 def _columns(items: Items) -> list[tuple[Codes, Field]]:
