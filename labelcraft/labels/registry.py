@@ -7,6 +7,7 @@ from labelcraft.labels.completion import PlayCompletion, PlayCompletionRate
 from labelcraft.labels.duration_to_quantile import DurationToQuantile
 from labelcraft.labels.explicit import ExplicitFeedback
 from labelcraft.labels.protocol import Label
+from labelcraft.labels.views import EffectiveView, LongView
 from labelcraft.labels.watch_time import WatchTime
 from labelcraft.labels.watch_time_gain import WatchTimeGain
 from retrieval.errors import ConfigError, import_extra
@@ -18,6 +19,8 @@ LABELS: dict[str, type[Label]] = {
     "PCR": PlayCompletionRate,
     "D2Q": DurationToQuantile,
     "DVR": WatchTimeGain,
+    "EV": EffectiveView,
+    "LV": LongView,
 }
 LEARNED = {"LabelCraft": ("labelcraft.labels.learned", "LearnedLabel")}
 """Labels that training makes, not `fit`: module and class, imported where one is opened, since they need torch."""

@@ -125,7 +125,8 @@ def spread_oracle(durations_s: Values, offsets: Ints, k: int) -> Floats:
 def _split_variance(longest: Floats, shortest: Floats) -> Floats:
     """The variance, times k, of the i first of *longest* and the k − i first of *shortest*, for i = 0 … k."""
     k = longest.shape[1]
-    centre = (longest.mean(axis=1, keepdims=True) + shortest.mean(axis=1, keepdims=True)) / 2  # for precision
+    # Squares of what is far from 0 lose digits.
+    centre = (longest.mean(axis=1, keepdims=True) + shortest.mean(axis=1, keepdims=True)) / 2
     sums, squares = (
         _sums_before((longest - centre) ** power) + _sums_before((shortest - centre) ** power)[:, ::-1]
         for power in (1, 2)

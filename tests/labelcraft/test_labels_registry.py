@@ -11,13 +11,15 @@ from retrieval.errors import ConfigError
 
 
 def test_the_literatures_names_are_known():
-    assert list(LABELS) == ["WT", "EF", "PC", "PCR", "D2Q", "DVR"]
+    assert list(LABELS) == ["WT", "EF", "PC", "PCR", "D2Q", "DVR", "EV", "LV"]
     assert isinstance(make_label("D2Q"), DurationToQuantile)
     assert label_class("D2Q") is DurationToQuantile
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"no label 'wt'\.\nChoose one of WT, EF, PC, PCR, D2Q, DVR, LabelCraft\."):
+    with pytest.raises(
+        ConfigError, match=r"no label 'wt'\.\nChoose one of WT, EF, PC, PCR, D2Q, DVR, EV, LV, LabelCraft\."
+    ):
         make_label("wt")
 
 
