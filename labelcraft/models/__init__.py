@@ -1,0 +1,1 @@
+"""Recommenders, and the model that crafts their labels."""
