@@ -47,13 +47,13 @@ def write_features(folder: Path, *rows: str, edition: str = "1k") -> None:
 
 def write_kuairec(folder: Path, *rows: str, name: str = "big_matrix.csv") -> Path:
     (folder / name).write_text(KUAIREC + "".join(rows))
-    (folder / "item_categories.csv").write_text('video_id,feat\n5,"[27, 9]"\n6,[8]\n')
+    (folder / "item_categories.csv").write_text('video_id,feat\n5,"[27, 9]"\n6,[8]\n7,[27]\n')
     return folder
 
 
 def write_wechat(folder: Path, *rows: str) -> Path:
     (folder / "user_action.csv").write_text(WECHAT + "".join(rows))
-    (folder / "feed_info.csv").write_text(FEEDS + "70,a1,12,,,,s1,,,,3;2,,,,\n71,a2,0,,,,,,,,,,,,\n")
+    (folder / "feed_info.csv").write_text(FEEDS + "70,a1,12,,,,s1,,,,3;2,,,,\n71,a2,0,,,,,,,,3,,,,\n")
     return folder
 
 
@@ -200,14 +200,14 @@ def test_kuairand_reads_all_logs_of_a_folder_and_leaves_random_rows_out(tmp_path
 
 
 def test_kuairand_joins_the_videos_of_its_edition(tmp_path):
-    write_kuairand(tmp_path, kuairand_row(video=1), kuairand_row(video=2), kuairand_row(video=3))
-    write_features(tmp_path, '1,8,N,d,t,0,1,1,1,5,9,"39,2"\n', "2,7,N,d,t,0,1,1,1,5,9,\n")
+    write_kuairand(tmp_path, *(kuairand_row(video=video) for video in (1, 2, 3, 4)))
+    write_features(tmp_path, '1,8,N,d,t,0,1,1,1,5,9,"39,2"\n', "2,7,N,d,t,0,1,1,1,5,9,\n", "4,7,N,d,t,0,1,1,1,6,9,39\n")
 
     items = load_dataset("kuairand", tmp_path).items
 
-    assert field(items, "creator") == [3, 2, 1]  # 7 and 8 from code 2 on; video 3 is not in the table: 1
-    assert field(items, "tag") == [2, 1, 1]
-    assert field(items, "music") == [2, 2, 1]
+    assert field(items, "creator") == [3, 2, 1, 2]  # 7 and 8 from code 2 on; video 3 is not in the table: 1
+    assert field(items, "tag") == [2, 1, 1, 2]  # the first tag, 39, stands for both
+    assert field(items, "music") == [2, 2, 1, 3]
 
 
 def test_kuairand_statistics_of_the_whole_month_are_never_read(tmp_path):
@@ -267,13 +267,14 @@ def test_few_faulty_rows_are_set_aside_and_many_are_refused(tmp_path):
 
 def test_kuairec_reads_the_big_matrix_in_seconds(tmp_path):
     rows = ["14,5,13838,10867,t,20200705,1593878903.438,1.27\n", "14,6,500,0,t,20200705,1593878904.5,0\n"]
+    rows.append("14,7,1000,1000,t,20200705,1593878905,1\n")
 
     data = load_dataset("kuairec", write_kuairec(tmp_path, *rows))
 
-    assert data.log.feedback.watch_s.tolist() == [13.838, 0.5]
-    assert data.log.feedback.duration_s.tolist() == [10.867, 0.0]
-    assert data.log.time_us.tolist() == [1593878903_438_000, 1593878904_500_000]
-    assert field(data.items, "tag") == [2, 3]  # "27" before "8": levels stand in the order of texts
+    assert data.log.feedback.watch_s.tolist() == [13.838, 0.5, 1.0]
+    assert data.log.feedback.duration_s.tolist() == [10.867, 0.0, 1.0]
+    assert data.log.time_us.tolist() == [1593878903_438_000, 1593878904_500_000, 1593878905_000_000]
+    assert field(data.items, "tag") == [2, 3, 2]  # "27" before "8": levels stand in the order of texts
 
 
 def test_kuairec_has_no_explicit_feedback(tmp_path):
@@ -324,7 +325,7 @@ def test_wechat_duration_is_in_seconds_and_fields_are_of_the_video(tmp_path):
 
     assert data.log.feedback.duration_s.tolist() == [12.0, 0.0, 0.0]  # 72 is not among the feeds
     assert field(data.items, "creator") == [2, 3, 1]
-    assert field(data.items, "tag") == [2, 1, 1]
+    assert field(data.items, "tag") == [2, 2, 1]
     assert field(data.items, "music") == [2, 1, 1]
 
 

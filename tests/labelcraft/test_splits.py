@@ -252,6 +252,11 @@ def test_durations_between_the_training_ones_have_the_bucket_of_the_next():
     assert codes_by_id(split_dataset(data, ONE_EACH), "duration") == {"a": 2, "b": 3, "c": 3}
 
 
+def test_no_bucket_is_without_training_rows():
+    # Two thirds of these rows last 8 s, so no row lies above that edge.
+    assert fit_edges(np.array([5.0, 8.0, 8.0]), 3).tolist() == [5.0]
+
+
 def test_no_known_duration_in_training_leaves_one_bucket():
     data = make_dataset(*at_noon([("u", "a")], [("u", "a")], [("u", "b")]), durations={"a": 0.0, "b": 9.0})
 
