@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from labelcraft.feedback import Feedback
 from labelcraft.models.recommender import new_linear
+from retrieval.errors import ConfigError
 
 WIDTH = 256
 
@@ -66,6 +67,10 @@ class Labeler(nn.Module):
         super().__init__()
         self.n_kinds, self.scales, self.inputs = n_kinds, scales, inputs or LabelInputs()
         width = 2 * self.inputs.watch + 3 * self.inputs.duration + n_kinds * self.inputs.explicit
+        if not width:
+            raise ConfigError(
+                "The labelling model is left without any input.", "Leave it at least one kind of feedback."
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.layers = nn.Sequential(

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import Any
 
 PIECE_ROWS = 128
 RowFunction = Callable[..., tuple[Tensor, ...]]
@@ -83,11 +82,15 @@ def _pieces(n_rows: int) -> Iterator[slice]:
 def _backward_whole(
     ctx: Any, index: Tensor, table: Tensor, tensors: list[Tensor], cotangents: tuple[Tensor, ...]
 ) -> tuple[Tensor | None, ...]:
-    """The gradient as a graph, for whoever differentiates it again."""
+    """The gradient as a graph, for whoever differentiates it again.
+
+    It is taken in views of the inputs: one input may be made of another, as a row's video is of the table, and what
+    comes that way is not this function's to count.
+    """
     n = ctx.n_rowwise
-    inputs = [table, *tensors]
+    inputs = [x.view_as(x) for x in (table, *tensors)]
     wanted = [i for i, needed in enumerate(ctx.needs_input_grad[3:]) if needed]
-    made = whole(ctx.function, table, index, tuple(tensors[:n]), tuple(tensors[n:]))
+    made = whole(ctx.function, inputs[0], index, tuple(inputs[1 : n + 1]), tuple(inputs[n + 1 :]))
     found = torch.autograd.grad(made, [inputs[i] for i in wanted], cotangents, create_graph=True, allow_unused=True)
     grads: list[Tensor | None] = [None] * len(inputs)
     for i, grad in zip(wanted, found, strict=True):
