@@ -2,13 +2,13 @@
 
 Read are feed_id and position (for the key), user_id, video_id, shown_at, reached, watch_time_s, and liked, commented,
 followed and shared where the table has them; of the videos duration_s, creator_id, brand and product_ids, and of the
-products category, each where it is there.
+products category and color, each where it is there.
 
 - Slots that were not reached were not seen: they are no rows here, whatever else they hold.
 - A video without a duration has 0: not known. Watch times above the duration are replays and are kept.
 - A (user, video) pair that occurs again is another row. Slots of one feed share its time and stand by position.
-- All videos of the catalogue are kept, shown or not: each needs a code to be recommended. A video's category is that
-  of its first product.
+- All videos of the catalogue are kept, shown or not: each needs a code to be recommended. A video's category
+  and colour are those of its first product.
 - Rows are faulty by the same rules as everywhere in Lookreel; of the log only what is kept here is ever in memory.
 """
 
@@ -19,6 +19,7 @@ import polars as pl
 from labelcraft.adapters.raw import (
     BRAND,
     CATEGORY,
+    COLOUR,
     COMMENTED,
     CREATOR,
     DURATION_S,
@@ -61,7 +62,7 @@ def scan_impressions(path: Path) -> RawLog:
         pl.col(C.WATCH_TIME_S).alias(WATCH_S),
         *(pl.col(column).fill_null(False).alias(kind) for kind, column in kinds.items()),
     )
-    fields = tuple(name for name in (CREATOR, BRAND, CATEGORY) if name in videos.columns)
+    fields = tuple(name for name in (CREATOR, BRAND, CATEGORY, COLOUR) if name in videos.columns)
     return RawLog(reached, videos.lazy(), tuple(kinds), fields, catalogue=True)
 
 
@@ -120,13 +121,15 @@ def _videos(folder: Path) -> pl.DataFrame:
     fields = {CREATOR: C.CREATOR_ID, BRAND: C.BRAND}
     kept: list[pl.Expr | pl.Series]
     kept = [pl.col(column).alias(name) for name, column in fields.items() if column in videos.columns]
-    if products is not None and C.CATEGORY in products.columns and C.PRODUCT_IDS in videos.columns:
-        kept.append(_first_category(videos, products).alias(CATEGORY))
+    if products is not None and C.PRODUCT_IDS in videos.columns:
+        traits = {CATEGORY: C.CATEGORY, COLOUR: C.COLOR}
+        there = {name: column for name, column in traits.items() if column in products.columns}
+        kept += [_of_first_product(videos, products, column).alias(name) for name, column in there.items()]
     duration = pl.col(C.DURATION_S) if C.DURATION_S in videos.columns else pl.lit(0.0)
     return videos.select(pl.col(C.VIDEO_ID).alias(VIDEO), known_duration(duration).alias(DURATION_S), *kept)
 
 
-def _first_category(videos: pl.DataFrame, products: pl.DataFrame) -> pl.Series:
+def _of_first_product(videos: pl.DataFrame, products: pl.DataFrame, column: str) -> pl.Series:
     first = videos.select(pl.col(C.PRODUCT_IDS).list.first().alias(C.PRODUCT_ID))
-    joined = first.join(products.select(C.PRODUCT_ID, C.CATEGORY), on=C.PRODUCT_ID, how="left", maintain_order="left")
-    return joined[C.CATEGORY]
+    joined = first.join(products.select(C.PRODUCT_ID, column), on=C.PRODUCT_ID, how="left", maintain_order="left")
+    return joined[column]

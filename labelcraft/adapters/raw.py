@@ -13,7 +13,7 @@ from retrieval.tables import MAX_REJECTED_SHARE
 logger = logging.getLogger(__name__)
 
 USER, VIDEO, TIME_US, ORDER, WATCH_S, DURATION_S = "user", "video", "time_us", "order", "watch_s", "duration_s"
-CREATOR, TAG, MUSIC, BRAND, CATEGORY = "creator", "tag", "music", "brand", "category"
+CREATOR, TAG, MUSIC, BRAND, CATEGORY, COLOUR = "creator", "tag", "music", "brand", "category", "colour"
 LIKED, COMMENTED, FOLLOWED, SHARED, FAVORITED = "liked", "commented", "followed", "shared", "favorited"
 
 FIRST_NUMBER = r"(\d+)"  # of a list of tags: a field of videos holds one level, so the first tag stands for all

@@ -11,6 +11,7 @@ from labelcraft.models.recommender import new_linear
 from retrieval.errors import ConfigError
 
 WIDTH = 256
+SPREAD = 1.5  # the standard deviation before the sigmoid: labels are then spread about as evenly as quantiles
 
 
 class TensorScale(Protocol):
@@ -61,6 +62,9 @@ class Labeler(nn.Module):
 
     The published code feeds raw seconds to layers without biases: its sigmoid saturates, and a label of nothing
     watched is always ½.
+
+    What goes into the sigmoid is standardised over the rows (in evaluation by the running statistics): nothing in the
+    objective holds the labels' level, which otherwise drifts to where all labels are alike, the easiest to fit.
     """
 
     def __init__(self, n_kinds: int, scales: InputScales, inputs: LabelInputs | None = None, seed: int = 0) -> None:
@@ -74,12 +78,17 @@ class Labeler(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.layers = nn.Sequential(
-                new_linear(width, WIDTH), nn.ReLU(), new_linear(WIDTH, WIDTH), nn.ReLU(), new_linear(WIDTH, 1)
+                new_linear(width, WIDTH),
+                nn.ReLU(),
+                new_linear(WIDTH, WIDTH),
+                nn.ReLU(),
+                new_linear(WIDTH, 1),
+                nn.BatchNorm1d(1, affine=False),
             )
 
     def forward(self, feedback: FeedbackTensors) -> Tensor:
         """The label of each row, `(n,)`."""
-        labels: Tensor = torch.sigmoid(self.layers(self._read(feedback)))[:, 0]
+        labels: Tensor = torch.sigmoid(SPREAD * self.layers(self._read(feedback)))[:, 0]
         return labels
 
     def _read(self, feedback: FeedbackTensors) -> Tensor:

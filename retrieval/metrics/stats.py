@@ -39,3 +39,30 @@ def bootstrap_mean(values: NDArray[np.floating], rng: np.random.Generator) -> Es
     low, high = np.quantile(counts @ present / n, [0.025, 0.975])
     sd = float(present.std(ddof=1)) if n > 1 else 0.0
     return Estimate(float(present.mean()), sd, float(low), float(high), n, skipped)
+
+
+def mean_of_present(values: NDArray[np.floating]) -> float:
+    """The mean of the values that are there; NaN if none is.
+
+    >>> mean_of_present(np.array([1.0, np.nan, 3.0]))
+    2.0
+    """
+    present = values[~np.isnan(values)]
+    return float(present.mean()) if len(present) else float("nan")
+
+
+def bootstrap_crossed(values: NDArray[np.floating], rng: np.random.Generator) -> Estimate:
+    """The mean over units of *values* `(n_runs, n_units)`, with an interval over units and runs, both drawn anew.
+
+    A unit whose value is NaN has none in any run. *sd* is that of the units' means over runs.
+    """
+    present = ~np.isnan(values).any(axis=0)
+    kept = np.asarray(values, np.float64)[:, present]
+    (n_runs, n), skipped = kept.shape, int((~present).sum())
+    if n == 0:
+        return Estimate(np.nan, np.nan, np.nan, np.nan, 0, skipped)
+    units = rng.multinomial(n, np.full(n, 1.0 / n), size=N_RESAMPLES) / n
+    runs = rng.multinomial(n_runs, np.full(n_runs, 1.0 / n_runs), size=N_RESAMPLES) / n_runs
+    low, high = np.quantile(((runs @ kept) * units).sum(axis=1), [0.025, 0.975])
+    sd = float(kept.mean(axis=0).std(ddof=1)) if n > 1 else 0.0
+    return Estimate(float(kept.mean()), sd, float(low), float(high), n, skipped)
