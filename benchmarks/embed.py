@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.encode import random_vit
 from benchmarks.report import Figure, run
 from indexing.decode.decord import import_decord
 from indexing.embed import EmbedOptions, embed
@@ -28,24 +29,12 @@ from indexing.job import Part
 from indexing.lanes import Batcher, open_lanes
 from indexing.reading import ReaderPool
 from indexing.work import Work, video_work
-from retrieval.clip import OpenClipEncoder, has_bfloat16
-from retrieval.encoder import Encoder, Precision, open_encoder
-from retrieval.errors import import_extra
+from retrieval.encoder import Encoder, open_encoder
 from retrieval.tables import Columns as C
 from sample_shop.build import ShopConfig, build_shop
 
 FRAMES = 8
 ROOT = str(Path(__file__).parents[1])
-
-
-def random_vit(name: str) -> Encoder:
-    """An open_clip model of this architecture with random weights: as fast as the trained one."""
-    open_clip, torch = import_extra("open_clip", "embed"), import_extra("torch", "embed")
-    torch.manual_seed(0)
-    model, _, preprocess = open_clip.create_model_and_transforms(name)
-    precision = Precision.BF16 if has_bfloat16(torch, "cpu") else Precision.FP32
-    model = model.eval().to(memory_format=torch.channels_last)
-    return OpenClipEncoder(name, model, preprocess, open_clip.get_tokenizer(name), "cpu", precision)
 
 
 def measure(quick: bool) -> list[Figure]:

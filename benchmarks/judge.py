@@ -161,10 +161,10 @@ def _on_gpu(rubric: Rubric, task: Task) -> list[Figure]:
     """Judgments a second of random weights in the sizes of the published models; nothing without a GPU."""
     if not torch.cuda.is_available():
         return []
-    return [_random_model(size, rubric, task) for size in ("3B", "7B")]
+    return [figure for size in ("3B", "7B") for figure in _random_model(size, rubric, task)]
 
 
-def _random_model(size: str, rubric: Rubric, task: Task) -> Figure:
+def _random_model(size: str, rubric: Rubric, task: Task) -> list[Figure]:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     tokenizer = make_tokenizer(corpus([rubric]))
@@ -182,9 +182,14 @@ def _random_model(size: str, rubric: Rubric, task: Task) -> Figure:
         torch.set_default_dtype(torch.float32)
     processor = make_processor(tokenizer, QwenOptions().photo_pixels)
     judge = QwenJudge(size, "", lambda: Loaded(model.eval(), processor))
-    seconds, _ = _outcomes(lambda: _shared(judge, task, rubric), 3)
-    name = torch.cuda.get_device_name()
-    return Figure(f"judge_{size.lower()}_per_s", K / seconds, "judgments/s", "higher", f"random weights, bf16, {name}")
+    shared, _ = _outcomes(lambda: _shared(judge, task, rubric), REPEATS)
+    naive, _ = _outcomes(lambda: _naive(judge, task, rubric), REPEATS)
+    tokens = _tokens(judge, task, rubric)
+    detail = f"random weights, bf16, {tokens[0]} + {tokens[1]} tokens, {torch.cuda.get_device_name()}"
+    return [
+        Figure(f"judge_{size.lower()}_per_s", K / shared, "judgments/s", "higher", detail),
+        Figure(f"judge_{size.lower()}_time_vs_naive", shared / naive, "ratio", "lower", detail),
+    ]
 
 
 _ROPE = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]}

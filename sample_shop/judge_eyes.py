@@ -7,10 +7,11 @@ finish from the mean of a picture's tokens, so that each token's own place in th
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -57,17 +58,15 @@ class AttributeHeads(nn.Module):
         return torch.cat([part.log_softmax(-1) for part in logits.split(SEEN_LEVELS, dim=-1)], dim=-1)
 
 
-def open_albums(folder: Path, seed: int) -> ShopAlbums:
-    """A drawn shop's pictures with their truth."""
+def open_albums(folder: Path, seed: int, device: torch.device | None = None) -> ShopAlbums:
+    """A drawn shop's pictures with their truth, on the given device."""
     pictures, codes = load_pictures(folder, seed), shop_catalogue(seed).products.codes
     photos = torch.from_numpy(pictures.photos).permute(0, 3, 1, 2)[:, None]
     frames = torch.from_numpy(pictures.frames).permute(0, 1, 4, 2, 3)
+    shown = codes[pictures.shown] * (pictures.shown >= 0)[..., None] - (pictures.shown < 0)[..., None]
     return ShopAlbums(
-        Album(photos, level_shares(codes[:, None])),
-        Album(
-            frames,
-            level_shares(codes[pictures.shown] * (pictures.shown >= 0)[..., None] - (pictures.shown < 0)[..., None]),
-        ),
+        Album(photos.to(device), level_shares(codes[:, None]).to(device)),
+        Album(frames.to(device), level_shares(shown).to(device)),
     )
 
 
@@ -82,12 +81,12 @@ def level_shares(codes: Ints) -> Tensor:
 def varied(pixels: Tensor, cells: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Bytes `(n, time, 3, h, w)` as pictures in 0 to 1 of the judge's size, cropped, mirrored and lit otherwise."""
     n, time_steps = pixels.shape[:2]
-    draw = torch.rand((n, 7), generator=generator)
+    draw = torch.rand((n, 7), generator=generator, device=generator.device)
     size = 1.0 - 0.2 * draw[:, 0] * (draw[:, 6] < 0.7)
     stretch = 1 + 0.06 * (draw[:, 1] - 0.5)
     flip = torch.where(draw[:, 2] < 0.5, -1.0, 1.0)
     slack = 1 - size
-    theta = torch.zeros((n, 2, 3))
+    theta = torch.zeros((n, 2, 3), device=draw.device)
     theta[:, 0, 0], theta[:, 1, 1] = size * flip, size * stretch
     theta[:, 0, 2], theta[:, 1, 2] = slack * (2 * draw[:, 3] - 1), slack * (2 * draw[:, 4] - 1)
     shape = (n, 3 * time_steps, cells[0] * CELL, cells[1] * CELL)
@@ -124,6 +123,10 @@ def _pairs(clips: Album, rows: Tensor, first: Tensor) -> Album:
     return Album(clips.pixels[rows[:, None], both], clips.shares[rows[:, None], both].mean(dim=1))
 
 
+def _together(albums: list[Album]) -> Album:
+    return Album(torch.cat([album.pixels for album in albums]), torch.cat([album.shares for album in albums]))
+
+
 @dataclass
 class EyeTraining:
     """Trains *eyes* on the shops that are drawn so far; more are opened as they come."""
@@ -131,37 +134,44 @@ class EyeTraining:
     eyes: nn.Module
     heads: AttributeHeads
     folder: Path
-    seeds: range
+    seeds: Sequence[int]
     n_photos: int = 64
     n_pairs: int = 64
+    n_shops: int = 1  # that a step's pictures are of
     rate: float = 1.5e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
         self._shops: dict[int, ShopAlbums] = {}
-        self._draw = torch.Generator().manual_seed(self.seed)
+        self._device = next(self.eyes.parameters()).device
+        self._draw = torch.Generator(self._device).manual_seed(self.seed)
+        self._choose = np.random.default_rng(self.seed)
 
     def _open_new(self) -> None:
         for seed in self.seeds:
             if seed not in self._shops and pictures_file(self.folder, seed).exists():
-                self._shops[seed] = open_albums(self.folder, seed)
+                self._shops[seed] = open_albums(self.folder, seed, self._device)
 
     def _rows(self, n_rows: int, count: int) -> Tensor:
-        return torch.randint(n_rows, (count,), generator=self._draw)
+        return torch.randint(n_rows, (count,), generator=self._draw, device=self._device)
 
     def _sample(self) -> ShopAlbums:
-        """A batch of photos and of pairs of frames, of one shop."""
-        shops = list(self._shops.values())
-        shop = shops[int(self._rows(len(shops), 1))]
-        rows = self._rows(len(shop.photos.pixels), self.n_photos)
-        clips = self._rows(len(shop.clips.pixels), self.n_pairs)
-        pairs = _pairs(shop.clips, clips, self._rows(14, self.n_pairs))
+        """A batch of photos and of pairs of frames."""
+        chosen = self._choose.choice(list(self._shops), min(self.n_shops, len(self._shops)), replace=False)
+        parts = [self._sample_of(self._shops[seed], len(chosen)) for seed in chosen.tolist()]
+        photos, pairs = [part.photos for part in parts], [part.clips for part in parts]
+        return ShopAlbums(_together(photos), _together(pairs))
+
+    def _sample_of(self, shop: ShopAlbums, n_shops: int) -> ShopAlbums:
+        n_pairs = self.n_pairs // n_shops
+        rows = self._rows(len(shop.photos.pixels), self.n_photos // n_shops)
+        pairs = _pairs(shop.clips, self._rows(len(shop.clips.pixels), n_pairs), self._rows(14, n_pairs))
         return ShopAlbums(Album(shop.photos.pixels[rows], shop.photos.shares[rows]), pairs)
 
     def _loss(self) -> Tensor:
         batch = self._sample()
         looks: Looks = lambda pixels, cells: varied(pixels, cells, self._draw)  # noqa: E731
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(self._device.type, dtype=torch.bfloat16):
             photos = photo_tokens(self.eyes, batch.photos.pixels, looks)
             pairs = pair_tokens(self.eyes, batch.clips.pixels, looks)
         losses = [
@@ -174,9 +184,10 @@ class EyeTraining:
         """Train for the given minutes of wall clock."""
         parameters = [*self.eyes.parameters(), *self.heads.parameters()]
         optimizer = torch.optim.AdamW(parameters, lr=self.rate, betas=(0.9, 0.98), weight_decay=0.03)
-        started, step, mean, told = time.monotonic(), 0, 0.0, 0.0
+        started, step, told = time.monotonic(), 0, 0.0
+        mean = torch.zeros((), device=self._device)
         while (part := (time.monotonic() - started) / (60 * minutes)) < 1:
-            if step % 100 == 0:
+            if step % 50 == 0:
                 self._open_new()
             rate = self.rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
             for group in optimizer.param_groups:
@@ -186,18 +197,19 @@ class EyeTraining:
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-            mean, step = 0.98 * mean + 0.02 * loss.item(), step + 1
+            mean, step = 0.98 * mean + 0.02 * loss.detach(), step + 1
             if part - told > 0.05:
                 told = part
                 logger.info(
-                    "eyes: %.1f min, step %s, %s shops, loss %.2f", part * minutes, step, len(self._shops), mean
+                    "eyes: %.1f min, step %s, %s shops, loss %.2f", part * minutes, step, len(self._shops), float(mean)
                 )
 
 
 @torch.no_grad()
 def naming(eyes: nn.Module, heads: AttributeHeads, shop: ShopAlbums, n: int = 300) -> dict[str, dict[str, float]]:
     """The share of pictures whose factor is named rightly: photos, and pairs of frames that show one garment."""
-    pairs = _pairs(shop.clips, torch.arange(n), torch.full((n,), 6))
+    rows = torch.arange(n, device=shop.clips.pixels.device)
+    pairs = _pairs(shop.clips, rows, torch.full_like(rows, 6))
     alone = pairs.shares[:, : SEEN_LEVELS[0]].amax(dim=1) == 1
     return {
         "photos": _named(heads(photo_tokens(eyes, shop.photos.pixels[:n])), shop.photos.shares[:n]),

@@ -10,8 +10,9 @@ answer's own gradient is too faint to find that product on its own.
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,64 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from judge.agreement import spearman
 from sample_shop.catalogue import FACTORS
-from sample_shop.judge_eyes import SEEN_LEVELS, level_shares
-from sample_shop.judge_questions import N_FRAME, N_PHOTO, Question, SeenShop, ask, ask_pairs
-from sample_shop.judge_reader import Padded, Piece, Reader, padded
+from sample_shop.judge_eyes import SEEN_LEVELS, Album, open_albums, pair_tokens, photo_tokens
+from sample_shop.judge_questions import STEPS, ShopFacts, ask, shop_facts
+from sample_shop.judge_reader import Reader
+from sample_shop.judge_sheets import BLANKS, Sheet, lay_out
 from sample_shop.judge_thinking import Keys, joined, think
-from sample_shop.relevance import HISTORY_LENGTH, RECENCY
+from sample_shop.relevance import HISTORY_LENGTH
+from sample_shop.small_judge import FRAME_CELLS, PHOTO_CELLS
 
 logger = logging.getLogger(__name__)
+N_PHOTO, N_FRAME = PHOTO_CELLS[0] * PHOTO_CELLS[1], FRAME_CELLS[0] * FRAME_CELLS[1]
+
+
+@dataclass(frozen=True)
+class SeenShop:
+    """A drawn shop as the language model meets it: the vision tower's tokens.
+
+    *photos* `(n_products, 12, width)`; *clips* `(2, n_videos, 60, width)`, those of two sets of eight frames;
+    *blank_photos* `(8, 12, width)` and *blank_clips* `(8, 60, width)` of plain pictures.
+    """
+
+    facts: ShopFacts
+    photos: Tensor
+    clips: Tensor
+    blank_photos: Tensor
+    blank_clips: Tensor
+
+
+@torch.no_grad()
+def see_shop(eyes: nn.Module, folder: Path, seed: int) -> SeenShop:
+    """Read all pictures of a drawn shop once."""
+    device = next(eyes.parameters()).device
+    albums = open_albums(folder, seed, device)
+    photos, frames = _blank(albums.photos, device), _blank(albums.clips, device)
+    clips = [_in_parts(_clip_tokens, eyes, albums.clips.pixels[:, first::2], 25) for first in (0, 1)]
+    return SeenShop(
+        shop_facts(seed),
+        _in_parts(photo_tokens, eyes, albums.photos.pixels, 100),
+        torch.stack(clips),
+        _in_parts(photo_tokens, eyes, photos, BLANKS),
+        _in_parts(_clip_tokens, eyes, frames[:, ::2], BLANKS),
+    )
+
+
+def _blank(album: Album, device: torch.device) -> Tensor:
+    """Plain pictures of the album's size: black, greys and white."""
+    shade = torch.linspace(0, 255, BLANKS, device=device).to(torch.uint8)
+    return shade[:, None, None, None, None].expand(-1, *album.pixels.shape[1:])
+
+
+def _in_parts(read: Callable[[nn.Module, Tensor], Tensor], eyes: nn.Module, pixels: Tensor, size: int) -> Tensor:
+    with torch.autocast(pixels.device.type, dtype=torch.bfloat16):
+        return torch.cat([read(eyes, part).bfloat16() for part in torch.split(pixels, size)])
+
+
+def _clip_tokens(eyes: nn.Module, frames: Tensor) -> Tensor:
+    """`(n, 60, width)` of eight frames each, `(n, 8, 3, h, w)`."""
+    tokens = pair_tokens(eyes, frames.reshape(-1, 2, *frames.shape[2:]))
+    return tokens.reshape(len(frames), STEPS * N_FRAME, -1)
 
 
 class Scaffold(nn.Module):
@@ -60,212 +112,173 @@ class Scaffold(nn.Module):
         return functional.mse_loss(self.common(self.late(late.float())), common) / 0.06
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What one step reads, tokens in place of pictures, and what it should say.
-
-    *looks* `(n_products, 33)` is what each product of the histories shows; *said* `(n·k, longest)` are the tokens from
-    the label on, −1 beyond the end; *answers* `(n·k,)` the place before them; *contents* and *common* are the
-    scaffold's.
-    """
-
-    history: Tensor
-    told_history: Padded
-    looks: Tensor
-    videos: Tensor
-    told_videos: Padded
-    said: Tensor
-    answers: Tensor
-    grades: Tensor
-    contents: Tensor
-    common: Tensor
-
-
-def make_batch(
-    model: Qwen2_5_VLForConditionalGeneration, reader: Reader, shop: SeenShop, questions: Sequence[Question],
-    start: int, rng: np.random.Generator, reasons: bool,
-) -> Batch:  # fmt: skip
-    """The questions as tensors; *start* is the place after the instructions, *reasons* asks for a reason too."""
-    embed = model.model.get_input_embeddings()
-    pieces = [reader.history(question.titles, question.query) for question in questions]
-    told_history = padded(pieces, [start] * len(pieces))
-    photos = torch.cat([shop.photos[question.products] for question in questions])
-    photos = (photos.mean(1) if reader.brief else photos.flatten(0, 1)).to(torch.float32)
-    history = _with_tokens(embed(told_history.ids), told_history.ids == model.config.image_token_id, photos)
-
-    videos, starts, answers, targets = [], [], [], []
-    for question, piece in zip(questions, pieces, strict=True):
-        for i, video in enumerate(question.videos):
-            title = question.video_titles[i]
-            asked = reader.product(title) if question.still else reader.candidate(title, float(shop.seconds[video]))
-            said = list(reader.labels[question.grades[i] - 1])
-            said += [*reader.because, *reader.reason(question.parts[i])] if reasons else []
-            videos.append(_followed(asked, said))
-            starts.append(start + piece.ends)
-            answers.append(len(asked.ids) - 1)
-            targets.append([*said, *reader.end])
-    told_videos = padded(videos, starts)
-    wanted = torch.full((len(targets), max(map(len, targets))), -1)
-    for row, said in enumerate(targets):
-        wanted[row, : len(said)] = torch.tensor(said)
-    rows, still = torch.tensor([video for question in questions for video in question.videos]), questions[0].still
-    sets = torch.from_numpy(rng.integers(2, size=len(videos)))  # of frames
-    tokens = (shop.photos[rows] if still else shop.clips[sets, rows]).float()
-    if reader.brief:
-        tokens = tokens.reshape(len(tokens), -1, N_PHOTO if still else N_FRAME, tokens.shape[-1]).mean(2)
-    tokens = tokens.flatten(0, 1)
-    pad = model.config.image_token_id if still else model.config.video_token_id
-    clips = _with_tokens(embed(told_videos.ids), told_videos.ids == pad, tokens)
-    grades = torch.from_numpy(np.concatenate([question.grades for question in questions]))
-    common = torch.from_numpy(np.concatenate([question.parts for question in questions])).float()
-    return Batch(
-        history, told_history, _looks(shop, questions), clips, told_videos, wanted, torch.tensor(answers), grades,
-        _contents(shop, questions), common,
-    )  # fmt: skip
-
-
-def _followed(piece: Piece, said: list[int]) -> Piece:
-    n = len(said)
-    return Piece(
-        [*piece.ids, *said], torch.cat([piece.places, (torch.arange(n) + piece.ends).expand(3, -1)], 1), piece.ends + n
-    )
-
-
-def _with_tokens(embedded: Tensor, where: Tensor, tokens: Tensor) -> Tensor:
-    return embedded.masked_scatter(where[..., None], tokens.to(embedded.dtype))
-
-
-def _looks(shop: SeenShop, questions: Sequence[Question]) -> Tensor:
-    """`(n_products, 33)`: what the products of all histories show, in their order."""
-    return level_shares(shop.codes[[product for question in questions for product in question.products]][:, None])
-
-
-def _contents(shop: SeenShop, questions: Sequence[Question]) -> Tensor:
-    """`(n·k, 66)`: the weighted shares of the seen levels in the history, then those in the video or product."""
-    rows = []
-    for question in questions:
-        weights = torch.tensor([RECENCY**j for j in range(len(question.products))])
-        levels = level_shares(shop.codes[question.products][:, None])
-        history = (levels * (weights / weights.sum())[:, None]).sum(0).expand(len(question.videos), -1)
-        codes = shop.codes[question.videos][:, None] if question.still else shop.video_codes[question.videos]
-        rows.append(torch.cat([history, level_shares(codes)], dim=1))
-    return torch.cat(rows)
-
-
 @dataclass
 class MindTraining:
-    """Trains the language model of *model* on *shops* that the vision tower has read."""
+    """Trains the language model of *model* on sheets about *shops* that the vision tower has read."""
 
     model: Qwen2_5_VLForConditionalGeneration
     scaffold: Scaffold
     reader: Reader
     shops: list[SeenShop]
-    users: int = 8
-    k: int = 8
-    pairs: float = 0.15
     rate: float = 1.5e-3
-    seed: int = 0
     step: int = 0
     check: Callable[[], None] = lambda: None
-
-    def __post_init__(self) -> None:
-        self._rng = np.random.default_rng(self.seed)
 
     @property
     def mind(self) -> Any:
         return self.model.model.language_model
 
-    def _batch(self, longest: int) -> tuple[Batch, Keys]:
-        rng = self._rng
-        order = rng.permutation(5).tolist() if rng.random() < 0.3 else range(5)
-        still = bool(rng.random() < self.pairs)
-        piece = self.reader.instructions(order, still)
-        told = padded([piece], [0])
-        embedded = self.model.model.get_input_embeddings()(told.ids)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            _, keys = think(self.mind, embedded, told)
-        shop = self.shops[int(rng.integers(len(self.shops)))]
-        questions = [(ask_pairs if still else ask)(shop, rng, self.k, longest) for _ in range(self.users)]
-        return make_batch(self.model, self.reader, shop, questions, piece.ends, rng, bool(rng.random() < 0.1)), keys
+    @property
+    def device(self) -> torch.device:
+        return next(self.scaffold.parameters()).device
 
-    def losses(self, longest: int) -> dict[str, Tensor]:
+    def instructions(self, sheet: Sheet) -> Keys:
+        """What the language model keeps of the rubric, read once for all."""
+        told = sheet.instructions.to(self.device)
+        _, keys = think(self.mind, self.model.model.get_input_embeddings()(told.ids), told)
+        return keys
+
+    def embedded(self, sheet: Sheet, shop: SeenShop) -> tuple[Tensor, Tensor]:
+        """Histories `(n, length, width)` and what follows them `(n·k, length, width)`, tokens in place of pictures."""
+        photos = shop.photos[sheet.products.to(self.device)].float()
+        photos = photos.mean(1) if self.reader.brief else photos.flatten(0, 1)
+        tokens = self._candidate_tokens(sheet, shop)
+        config = self.model.config
+        pad = config.image_token_id if sheet.still else config.video_token_id
+        ids = sheet.histories.ids.to(self.device), sheet.followed.ids.to(self.device)
+        return self._placed(ids[0], config.image_token_id, photos), self._placed(ids[1], pad, tokens)
+
+    def _candidate_tokens(self, sheet: Sheet, shop: SeenShop) -> Tensor:
+        rows, sets, blanks = (t.to(self.device) for t in (sheet.candidates, sheet.sets, sheet.blanks))
+        seen = shop.photos[rows] if sheet.still else shop.clips[sets, rows]
+        nothing = (shop.blank_photos if sheet.still else shop.blank_clips)[blanks.clamp(min=0)]
+        tokens = torch.where((blanks < 0)[:, None, None], seen, nothing).float()
+        if self.reader.brief:
+            tokens = tokens.reshape(len(tokens), -1, N_PHOTO if sheet.still else N_FRAME, tokens.shape[-1]).mean(2)
+        return tokens.flatten(0, 1)
+
+    def _placed(self, ids: Tensor, pad: int, tokens: Tensor) -> Tensor:
+        embedded: Tensor = self.model.model.get_input_embeddings()(ids)
+        return embedded.masked_scatter((ids == pad)[..., None], tokens.to(embedded.dtype))
+
+    def losses(self, sheet: Sheet) -> dict[str, Tensor]:
         """The parts of one step's loss: those of the answers, and those of the scaffold."""
-        batch, instructions = self._batch(longest)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            before, history = think(self.mind, batch.history, batch.told_history, instructions)
-            only = (batch.answers[:, None] + torch.arange(batch.said.shape[1])).clamp(max=batch.videos.shape[1] - 1)
-            states, _ = think(self.mind, batch.videos, batch.told_videos, joined(instructions, history), only)
+        history, videos = self.embedded(sheet, self.shops[sheet.shop])
+        told, followed = sheet.histories.to(self.device), sheet.followed.to(self.device)
+        answers, said = sheet.answers.to(self.device), sheet.said.to(self.device)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            rubric = self.instructions(sheet)
+            before, keys = think(self.mind, history, told, rubric)
+            ahead = torch.arange(said.shape[1], device=self.device)
+            only = (answers[:, None] + ahead).clamp(max=videos.shape[1] - 1)
+            states, _ = think(self.mind, videos, followed, joined(rubric, keys), only)
             logits = self.model.lm_head(self.mind.norm(states[-1])).float()
-        each = functional.cross_entropy(logits.transpose(1, 2), batch.said, reduction="none", ignore_index=-1)
-        marks = [
-            states[0][told.ids == self.reader.mark]
-            for states, told in ((before, batch.told_history), (states, batch.told_videos))
-        ]
-        early = states[1][torch.arange(len(batch.answers)), batch.answers]
-        n_levels = batch.looks.shape[1]
+        each = functional.cross_entropy(logits.transpose(1, 2), said, reduction="none", ignore_index=-1)
+        early = states[1][torch.arange(len(answers), device=self.device), answers]
         return {
             "grades": each[:, 0].mean(),
-            "words": 0.2 * each.sum() / (batch.said >= 0).sum(),
-            "looks": self.scaffold.looks_loss(torch.cat(marks), torch.cat([batch.looks, batch.contents[:, n_levels:]])),
-            "contents": 0.5 * self.scaffold.contents_loss(early, batch.contents),
-            "common": self.scaffold.common_loss(states[-1][:, 0], batch.common),
+            "words": 0.2 * each.sum() / (said >= 0).sum(),
+            **self._scaffold_losses(
+                sheet,
+                torch.cat([before[0][told.ids == self.reader.mark], states[0][followed.ids == self.reader.mark]]),
+                early,
+                states[-1][:, 0],
+            ),
         }
 
-    def run(self, minutes: float, warm: float = 0.35) -> None:
-        """Train for the given minutes of wall clock; for the part *warm* of them histories are short."""
+    def _scaffold_losses(self, sheet: Sheet, marks: Tensor, early: Tensor, late: Tensor) -> dict[str, Tensor]:
+        n_levels = sheet.looks.shape[1]
+        looks = torch.cat([sheet.looks, sheet.contents[:, n_levels:]]).to(self.device)
+        return {
+            "looks": self.scaffold.looks_loss(marks, looks),
+            "contents": 0.5 * self.scaffold.contents_loss(early, sheet.contents.to(self.device)),
+            "common": self.scaffold.common_loss(late, sheet.common.to(self.device)),
+        }
+
+    def run(self, sheets: Iterable[Sheet], minutes: float, begin: float = 0.0, end: float = 1.0) -> None:
+        """Train for the given minutes of wall clock: the part from *begin* to *end* of a schedule of the rate."""
         groups: list[dict[str, Any]] = [
             {"params": [*self.mind.parameters()], "weight_decay": 0.02},
             {"params": [*self.scaffold.parameters()], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.rate, betas=(0.9, 0.98))
-        started, told, checked, recent = time.monotonic(), 0.0, 0.0, []
-        while (part := (time.monotonic() - started) / (60 * minutes)) < 1:
-            longest = int(self._rng.choice((1, 2, 3))) if part < warm else int(self._rng.choice((3, 6, 12, 12, 12)))
-            rate = self.rate * min(1.0, (self.step + 1) / 40) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
+        pace = _Pace(minutes)
+        for sheet in sheets:
+            if (part := pace.part) >= 1:
+                return
+            share = begin + (end - begin) * part
+            rate = self.rate * min(1.0, (self.step + 1) / 40) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            losses = self.losses(longest)
+            losses = self.losses(sheet)
             loss = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
             optimizer.step()
             self.step += 1
-            recent.append([part.item() for part in losses.values()])
-            if part - told > 0.04:
-                told = part
-                means = ", ".join(f"{k} {v:.3f}" for k, v in zip(losses, np.mean(recent, axis=0), strict=True))
-                recent.clear()
-                logger.info("mind: %.1f min, step %s: %s", part * minutes, self.step, means)
-            if part - checked > 0.24:
-                checked, paused = part, time.monotonic()
-                self.check()
-                started += time.monotonic() - paused
+            pace.note(self.step, losses)
+            if pace.is_due:
+                pace.pause(self.check)
+
+
+class _Pace:
+    """The wall clock of a run: what part has passed, without the checks; tells the mean losses now and then."""
+
+    def __init__(self, minutes: float) -> None:
+        self._started, self._minutes = time.monotonic(), minutes
+        self._told = self._checked = 0.0
+        self._recent: list[Tensor] = []
+
+    @property
+    def part(self) -> float:
+        return (time.monotonic() - self._started) / (60 * self._minutes)
+
+    @property
+    def is_due(self) -> bool:
+        return self.part - self._checked > 0.45
+
+    def pause(self, check: Callable[[], None]) -> None:
+        self._checked, paused = self.part, time.monotonic()
+        check()
+        self._started += time.monotonic() - paused
+
+    def note(self, step: int, losses: dict[str, Tensor]) -> None:
+        self._recent.append(torch.stack([loss.detach() for loss in losses.values()]))
+        if self.part - self._told > 0.04:
+            self._told = self.part
+            means = torch.stack(self._recent).mean(0).tolist()
+            told = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(losses, means, strict=True))
+            self._recent.clear()
+            logger.info("mind: %.1f min, step %s: %s", self.part * self._minutes, step, told)
 
 
 @torch.no_grad()
 def grade(
     training: MindTraining, shop: SeenShop, n: int, seed: int, neutral: float = 1.0, blank: bool = False
 ) -> dict[str, float]:
-    """Spearman's correlation of expected score and planted grade on a shop, pairs drawn evenly over the grades."""
-    rng, model, reader = np.random.default_rng(seed), training.model, training.reader
-    piece = reader.instructions(range(5))
-    told = padded([piece], [0])
-    _, keys = think(training.mind, model.model.get_input_embeddings()(told.ids), told)
-    firsts = torch.tensor([label[0] for label in reader.labels])
+    """Spearman's correlation of expected score and planted grade of *n* users of a shop with 10 candidates each.
+
+    Candidates are drawn evenly over the grades.
+    """
+    rng, reader = np.random.default_rng(seed), training.reader
+    firsts = torch.tensor([label[0] for label in reader.labels], device=training.device)
+    scores = torch.arange(1.0, 6.0, device=training.device)
+    if blank:
+        shop = SeenShop(shop.facts, shop.photos * 0, shop.clips, shop.blank_photos, shop.blank_clips)
     expected, truth = [], []
     for _ in range(n // 8):
-        questions = [ask(shop, rng, 10, HISTORY_LENGTH, neutral) for _ in range(8)]
-        batch = make_batch(model, reader, shop, questions, piece.ends, rng, False)
-        if blank:
-            where = batch.told_history.ids == model.config.image_token_id
-            batch.history[where] = 0
-        _, history = think(training.mind, batch.history, batch.told_history, keys)
-        states, _ = think(training.mind, batch.videos, batch.told_videos, joined(keys, history), batch.answers[:, None])
-        last = states[-1][:, 0]
-        chances = model.lm_head(training.mind.norm(last))[:, firsts].softmax(-1)
-        expected.append(chances @ torch.arange(1.0, 6.0))
-        truth.append(batch.grades)
+        questions = [ask(shop.facts, rng, 10, HISTORY_LENGTH, neutral) for _ in range(8)]
+        sheet = lay_out(reader, shop.facts, questions, rng)
+        history, videos = training.embedded(sheet, shop)
+        rubric = training.instructions(sheet)
+        _, keys = think(training.mind, history, sheet.histories.to(training.device), rubric)
+        answers = sheet.answers.to(training.device)[:, None]
+        followed = sheet.followed.to(training.device)
+        states, _ = think(training.mind, videos, followed, joined(rubric, keys), answers)
+        chances = training.model.lm_head(training.mind.norm(states[-1][:, 0]))[:, firsts].softmax(-1)
+        expected.append((chances @ scores).cpu())
+        truth.append(sheet.grades)
     e, t = torch.cat(expected).numpy(), torch.cat(truth).numpy()
     return {
         "spearman": spearman(e.astype(np.float64), t.astype(np.float64)),

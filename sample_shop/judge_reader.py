@@ -125,6 +125,9 @@ class Padded:
     places: Tensor
     present: Tensor
 
+    def to(self, device: torch.device) -> "Padded":
+        return Padded(self.ids.to(device), self.places.to(device), self.present.to(device))
+
 
 def padded(pieces: Sequence[Piece], starts: Sequence[int]) -> Padded:
     """Pieces of unequal length, padded on the right; *starts* are the places where each begins."""

@@ -26,7 +26,7 @@ def think(
         only: `(n, m)` places whose state the last layer is asked for; by default all.
     """
     cos, sin = mind.rotary_emb(hidden, told.places)
-    causal = torch.full((hidden.shape[1],) * 2, _HIDDEN).triu(1)
+    causal = torch.full((hidden.shape[1],) * 2, _HIDDEN, device=hidden.device).triu(1)
     states, keys = [], []
     for number, layer in enumerate(mind.layers):
         normed = layer.input_layernorm(hidden)
@@ -80,7 +80,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, before: tup
     """
     n, heads, length, _ = query.shape
     asking = torch.cat([query, query.new_ones((n, heads, length, 1)), query.new_zeros((n, heads, length, 7))], -1)
-    with torch.autocast("cpu", enabled=False):
+    with torch.autocast(query.device.type, enabled=False):
         scores = asking @ key.transpose(-1, -2) + mask.to(query.dtype)
         if before is None:
             return scores.softmax(-1) @ value

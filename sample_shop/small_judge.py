@@ -174,7 +174,7 @@ def see(eyes: Any, pixels: Tensor, cells: tuple[int, int]) -> Tensor:
     The library's own forward attends picture by picture, which is slow for hundreds; the numbers are the same.
     """
     n, length, _ = pixels.shape
-    grid = torch.tensor([[1, cells[0] * MERGE, cells[1] * MERGE]])
+    grid = torch.tensor([[1, cells[0] * MERGE, cells[1] * MERGE]], device=pixels.device)
     # A convolution as wide as its step is a product of matrices; its backward pass takes half of the time as such.
     hidden = functional.linear(pixels, eyes.patch_embed.proj.weight.flatten(1))
     turns = _turns(eyes, hidden[0], grid)

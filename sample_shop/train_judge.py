@@ -3,14 +3,15 @@
     python -m sample_shop.judge_pictures --count 22 --out PICTURES
     OMP_WAIT_POLICY=passive python -m sample_shop.train_judge --pictures PICTURES --out judge/models/sample
 
-The last of the drawn shops is kept aside: no picture of it is trained on, and the grades of the second stage are
-checked on it. The clock decides how many steps a run makes, so a second run gives similar, not equal, weights.
+On a GPU add --scale 8 and --processes with the number of cores, and draw twice as many shops. The last of the drawn
+shops is kept aside: no picture of it is trained on, and the grades of the second stage are checked on it. The clock
+decides how many steps a run makes, so a second run gives similar, not equal, weights.
 """
 
 import argparse
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,14 +24,16 @@ from judge.prompt import Line, make_prompt
 from judge.rubric import LABELS, Rubric, load_rubric
 from sample_shop.catalogue import FACTORS
 from sample_shop.judge_eyes import AttributeHeads, EyeTraining, naming, open_albums
-from sample_shop.judge_mind import MindTraining, Scaffold, grade
-from sample_shop.judge_pictures import FIRST_SEED, pictures_file
-from sample_shop.judge_questions import SeenShop, see_shop
+from sample_shop.judge_mind import MindTraining, Scaffold, SeenShop, grade, see_shop
 from sample_shop.judge_reader import REASON, Reader
+from sample_shop.judge_sheets import Draw, Sheet, Sheets, load_sheets
 from sample_shop.small_judge import JudgeShape, make_processor, make_tokenizer, new_judge, save_judge
 from sample_shop.wording import NEUTRAL_PRODUCT, NEUTRAL_VIDEO, product_title, video_title
 
 logger = logging.getLogger(__name__)
+SCAFFOLD = "scaffold.safetensors"  # beside the pictures, for a run that goes on
+CHECKED = 48  # users of each check, of 10 candidates
+FEWEST_SHOPS = 3  # one to learn to see on, one to compare on, one to check on
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,12 @@ class Training:
     eye_minutes: float = field(default=35.0, metadata={"help": "wall-clock time of learning to see"})
     brief_minutes: float = field(default=12.0, metadata={"help": "wall-clock time of comparing in brief"})
     mind_minutes: float = field(default=24.0, metadata={"help": "wall-clock time of comparing by the whole prompt"})
-    eyes: str = field(default="", metadata={"help": "a vision tower that learned before, to skip the first stage"})
-    shops: int = field(default=22, metadata={"help": "how many shops were drawn"})
-    unseen: int = field(default=5, metadata={"help": "how many of them the first stage leaves for the second"})
+    start: str = field(default="", metadata={"help": "a judge of this run's kind to go on from, its eyes as they are"})
+    rate: float = field(default=1e-3, metadata={"help": "of comparing by the whole prompt"})
+    shops: int = field(default=24, metadata={"help": "how many shops, the last ones drawn, the second stage reads"})
+    unseen: float = field(default=0.25, metadata={"help": "share of the drawn that the first stage leaves for it"})
+    scale: int = field(default=1, metadata={"help": "how many times as many pictures and users a step has"})
+    processes: int = field(default=0, metadata={"help": "that lay out questions ahead; 0 does so in between"})
     threads: int = field(default=2, metadata={"help": "threads that compute"})
     seed: int = field(default=0, metadata={"help": "draws everything"})
 
@@ -71,34 +77,57 @@ def new_model(shape: JudgeShape) -> tuple[Qwen2_5_VLForConditionalGeneration, Qw
     return new_judge(shape, tokenizer), make_processor(tokenizer)
 
 
-def learn_to_see(eyes: nn.Module, width: int, training: Training, seeds: range) -> None:
+def learn_to_see(eyes: nn.Module, width: int, training: Training, seeds: Sequence[int]) -> None:
     """The first stage: three fifths of the time on photos and frames alike, the rest mostly on frames."""
-    heads = AttributeHeads(width)
-    first = EyeTraining(eyes, heads, training.pictures, seeds, seed=training.seed)
-    first.run(0.6 * training.eye_minutes)
-    second = EyeTraining(
-        eyes, heads, training.pictures, seeds, n_photos=24, n_pairs=88, rate=1e-3, seed=training.seed + 1
-    )
-    second.run(0.4 * training.eye_minutes)
-    logger.info("eyes: %s", naming(eyes, heads, open_albums(training.pictures, seeds[-1] + 1)))
+    device, scale = next(eyes.parameters()).device, training.scale
+    heads = AttributeHeads(width).to(device)
+    learning = partial(EyeTraining, eyes, heads, training.pictures, seeds, n_shops=scale)
+    learning(n_photos=64 * scale, n_pairs=64 * scale, seed=training.seed).run(0.6 * training.eye_minutes)
+    often_frames = learning(n_photos=24 * scale, n_pairs=88 * scale, rate=1e-3, seed=training.seed + 1)
+    often_frames.run(0.4 * training.eye_minutes)
+    for seed in (seeds[0], seeds[-1] + 1):
+        logger.info("eyes on shop %s: %s", seed, naming(eyes, heads, open_albums(training.pictures, seed, device)))
 
 
 def learn_to_compare(
     model: Qwen2_5_VLForConditionalGeneration, processor: Qwen2_5_VLProcessor, shops: list[SeenShop], training: Training
 ) -> None:
     """The second stage, in brief and then by the whole prompt; the last shop is for checks alone."""
+    kept = training.pictures / SCAFFOLD
     scaffold = Scaffold(model.config.get_text_config().hidden_size)
-    brief, whole = (Reader(processor, *rubrics(), brief=short) for short in (True, False))
-    first = MindTraining(model, scaffold, brief, shops[:-1], users=16, rate=2e-3, seed=training.seed)
-    second = MindTraining(model, scaffold, whole, shops[:-1], rate=1e-3, seed=training.seed + 9)
-    for mind, minutes, warm in ((first, training.brief_minutes, 0.5), (second, training.mind_minutes, 0.15)):
+    if training.start and kept.exists():
+        _take(scaffold, kept)
+    scaffold.to(shops[0].photos.device)
+    brief = MindTraining(model, scaffold, Reader(processor, *rubrics(), brief=True), shops[:-1], rate=2e-3)
+    whole = MindTraining(model, scaffold, Reader(processor, *rubrics()), shops[:-1], rate=training.rate)
+    stages = [
+        stage
+        for stage in ((brief, training.brief_minutes, 0.5, 16), (whole, training.mind_minutes, 0.15, 8))
+        if stage[1] > 0
+    ]
+    drawn = [_sheets(processor, mind, training, users) for mind, _, _, users in stages]
+    for (mind, minutes, warm, _), (short, long) in zip(stages, drawn, strict=True):
         mind.check = partial(_check, mind, shops[-1])
-        mind.run(minutes, warm)
+        mind.run(short, warm * minutes, 0.0, warm)
+        mind.run(long, (1 - warm) * minutes, warm, 1.0)
         mind.check()
+        save_file({name: value.cpu() for name, value in scaffold.state_dict().items()}, kept)
+
+
+def _sheets(
+    processor: Qwen2_5_VLProcessor, mind: MindTraining, training: Training, users: int
+) -> tuple[Iterator[Sheet], Iterator[Sheet]]:
+    """Sheets with short histories to begin with, and with those that a judge meets."""
+    facts, seed = [shop.facts for shop in mind.shops], training.seed + 9 * mind.reader.brief
+    short = Draw(users * training.scale, lengths=(1, 2, 3), seed=seed)
+    draws = (short, replace(short, lengths=Draw.lengths, seed=seed + 1))
+    made = [Sheets(processor, rubrics(), mind.reader.brief, facts, draw) for draw in draws]
+    first, second = (load_sheets(sheets, training.processes) for sheets in made)
+    return first, second
 
 
 def _check(mind: MindTraining, shop: SeenShop) -> None:
-    plain, told = (grade(mind, shop, 160, 3, neutral) for neutral in (1.0, 0.0))
+    plain, told = (grade(mind, shop, CHECKED, 3, neutral) for neutral in (1.0, 0.0))
     logger.info("neutral titles %s, real titles %s", plain, told)
 
 
@@ -106,30 +135,42 @@ def run(training: Training) -> None:
     """Train and save."""
     torch.manual_seed(training.seed)
     torch.set_num_threads(training.threads)
-    shape = JudgeShape()
-    model, processor = new_model(shape)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, processor = new_model(JudgeShape())
+    module: nn.Module = model  # the library's own types know no device
+    if training.start:
+        _take(module, Path(training.start) / "model.safetensors")
+    module.to(device)
     eyes = model.model.visual
-    seeds = range(FIRST_SEED, FIRST_SEED + training.shops)
-    _require(training.pictures, seeds)
-    if training.eyes:
-        eyes.load_state_dict(load_file(training.eyes))
-    else:
-        learn_to_see(eyes, shape.width, training, seeds[: -training.unseen])
-        save_file(
-            {name: value.contiguous() for name, value in eyes.state_dict().items()},
-            training.pictures / "eyes.safetensors",
-        )
+    seeds = drawn_shops(training.pictures)
+    if not training.start:
+        n_seen = len(seeds) - max(2, round(training.unseen * len(seeds)))
+        learn_to_see(eyes, model.config.get_text_config().hidden_size, training, seeds[:n_seen])
     for parameter in eyes.parameters():
         parameter.requires_grad_(False)
-    shops = [see_shop(eyes, training.pictures, seed) for seed in seeds[-14:]]
+    shops = [see_shop(eyes, training.pictures, seed) for seed in seeds[-training.shops :]]
+    logger.info("%s of %s shops are read", len(shops), len(seeds))
     learn_to_compare(model, processor, shops, training)
+    module.cpu()
     save_judge(model, processor, training.out)
 
 
-def _require(folder: Path, seeds: range) -> None:
-    missing = [seed for seed in seeds if not pictures_file(folder, seed).exists()]
-    if missing:
-        raise SystemExit(f"{folder} lacks {len(missing)} shops: python -m sample_shop.judge_pictures --out {folder}")
+def _take(module: nn.Module, file: Path) -> None:
+    """Take what a file holds; the words' weights are tied, and saved once."""
+    missing, unexpected = module.load_state_dict(load_file(file), strict=False)
+    if unexpected or set(missing) - {"lm_head.weight"}:
+        raise SystemExit(f"{file} is not of this model: it lacks {missing} and brings {unexpected}")
+
+
+def drawn_shops(folder: Path) -> list[int]:
+    """The seeds whose pictures *folder* holds, in order."""
+    seeds = sorted(int(file.stem.removeprefix("shop-")) for file in folder.glob("shop-*.safetensors"))
+    if len(seeds) < FEWEST_SHOPS:
+        raise SystemExit(
+            f"{folder} holds {len(seeds)} shops and training needs {FEWEST_SHOPS}: "
+            f"python -m sample_shop.judge_pictures --out {folder}"
+        )
+    return seeds
 
 
 def parse_training() -> Training:

@@ -9,9 +9,10 @@ from judge.prompt import Line, make_prompt
 from judge.rubric import PAIRS, load_rubric
 from sample_shop.catalogue import FACTORS, LEVELS
 from sample_shop.judge_eyes import SEEN_LEVELS, level_shares, plain
-from sample_shop.judge_mind import MindTraining, Scaffold, make_batch
-from sample_shop.judge_questions import Question, SeenShop, ask, ask_pairs, factor_parts
-from sample_shop.judge_reader import Piece, Reader, padded, reason_text
+from sample_shop.judge_mind import MindTraining, Scaffold, SeenShop
+from sample_shop.judge_questions import Question, ShopFacts, ask, ask_pairs, factor_parts
+from sample_shop.judge_reader import Piece, Reader, reason_text
+from sample_shop.judge_sheets import BLANKS, Draw, Sheets, lay_out, load_sheets
 from sample_shop.judge_thinking import joined, think
 from sample_shop.relevance import WEIGHTS, matches
 from sample_shop.small_judge import (
@@ -21,7 +22,7 @@ from sample_shop.small_judge import (
     patches,
     see,
 )
-from sample_shop.train_judge import new_model
+from sample_shop.train_judge import new_model, rubrics
 
 SHAPE = JudgeShape(
     width=48, layers=3, heads=2, shared_heads=2, inner=64, eye_width=40, eye_layers=2, eye_heads=2, eye_inner=48
@@ -49,10 +50,19 @@ def shop() -> SeenShop:
     shown[:, 0] = rng.integers(20, size=10)
     shown = -np.sort(-shown, axis=1)
     histories = np.array([[3, 1, 4, *[-1] * 9], [5, 9, 2, 6, *[-1] * 8]])
-    return SeenShop(
-        torch.randn(20, 12, SHAPE.width), torch.randn(2, 10, 60, SHAPE.width), codes, shown, rng.uniform(3, 20, 10),
-        [f"Product {i}" for i in range(20)], [f"Video {i}" for i in range(10)], histories,
+    facts = ShopFacts(
+        codes, shown, rng.uniform(3, 20, 10), [f"Product {i}" for i in range(20)], [f"Video {i}" for i in range(10)],
+        histories,
     )  # fmt: skip
+    return SeenShop(
+        facts, torch.randn(20, 12, SHAPE.width), torch.randn(2, 10, 60, SHAPE.width),
+        torch.randn(BLANKS, 12, SHAPE.width), torch.randn(BLANKS, 60, SHAPE.width),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def facts(shop: SeenShop) -> ShopFacts:
+    return shop.facts
 
 
 def whole(pieces: list[Piece]) -> tuple[list[int], torch.Tensor]:
@@ -104,25 +114,22 @@ def test_reading_in_parts_gives_the_models_own_states(made, reader: Reader, shop
     model, _ = made
     mind, embed = model.model.language_model, model.model.get_input_embeddings()
     rng = np.random.default_rng(1)
-    questions = [ask(shop, rng, 3, longest) for longest in (2, 4)]
-    piece = reader.instructions(range(5))
-    told = padded([piece], [0])
+    training = MindTraining(model, Scaffold(SHAPE.width), reader, [shop])
+    sheet = lay_out(reader, shop.facts, [ask(shop.facts, rng, 3, longest) for longest in (2, 4)], rng)
 
     with torch.no_grad():
-        _, instructions = think(mind, embed(told.ids), told)
-        batch = make_batch(model, reader, shop, questions, piece.ends, rng, reasons=False)
-        _, history = think(mind, batch.history, batch.told_history, instructions)
-        answers = batch.answers[:, None]
-        states, _ = think(mind, batch.videos, batch.told_videos, joined(instructions, history), answers)
+        rubric = training.instructions(sheet)
+        histories, videos = training.embedded(sheet, shop)
+        _, keys = think(mind, histories, sheet.histories, rubric)
+        states, _ = think(mind, videos, sheet.followed, joined(rubric, keys), sheet.answers[:, None])
         for row in range(6):
-            user, last = row // 3, int(batch.answers[row]) + 1
-            n = int(batch.told_history.present[user].sum())
-            hidden = torch.cat([embed(told.ids)[0], batch.history[user, :n], batch.videos[row, :last]])
-            parts = (told.places[:, 0], batch.told_history.places[:, user, :n], batch.told_videos.places[:, row, :last])
-            alone = mind(
-                inputs_embeds=hidden[None], position_ids=torch.cat(parts, dim=1)[:, None], use_cache=False
-            ).last_hidden_state[0, -1]
-            assert_allclose(mind.norm(states[-1][row, 0]), alone, atol=1e-4)
+            user, last = row // 3, int(sheet.answers[row]) + 1
+            n = int(sheet.histories.present[user].sum())
+            hidden = torch.cat([embed(sheet.instructions.ids)[0], histories[user, :n], videos[row, :last]])
+            told = (sheet.instructions.places[:, 0], sheet.histories.places[:, user, :n])
+            places = torch.cat([*told, sheet.followed.places[:, row, :last]], dim=1)
+            alone = mind(inputs_embeds=hidden[None], position_ids=places[:, None], use_cache=False)
+            assert_allclose(mind.norm(states[-1][row, 0]), alone.last_hidden_state[0, -1], atol=1e-4)
 
 
 def test_pictures_in_a_batch_are_seen_as_the_model_sees_each(made):
@@ -147,14 +154,16 @@ def test_frames_become_the_size_that_the_processor_makes(made):
     assert plain(torch.zeros(1, 2, 3, 160, 96, dtype=torch.uint8), FRAME_CELLS).shape == (1, 2, 3, 140, 84)
 
 
-def test_the_parts_of_a_match_add_up_to_the_planted_match(shop: SeenShop):
-    history = shop.codes[[3, 1, 4]]
+def test_the_parts_of_a_match_add_up_to_the_planted_match(facts: ShopFacts):
+    history = facts.codes[[3, 1, 4]]
     padded_history = np.full((1, 12, 6), -1)
     padded_history[0, :3] = history
 
-    parts = factor_parts(history, shop.video_codes)
+    parts = factor_parts(history, facts.video_codes)
 
-    assert_allclose(parts @ np.array([WEIGHTS[name] for name in FACTORS]), matches(padded_history, shop.video_codes)[0])
+    assert_allclose(
+        parts @ np.array([WEIGHTS[name] for name in FACTORS]), matches(padded_history, facts.video_codes)[0]
+    )
 
 
 def test_shares_of_levels_count_each_garment_alike():
@@ -167,12 +176,13 @@ def test_shares_of_levels_count_each_garment_alike():
     assert shares.sum().item() == pytest.approx(5.0)
 
 
-@pytest.mark.parametrize("question", [ask, ask_pairs])
-def test_a_step_reaches_the_language_model_and_no_other_part(made, reader: Reader, shop: SeenShop, question):
-    model, _ = made
-    training = MindTraining(model, Scaffold(SHAPE.width), reader, [shop], users=2, k=3, pairs=question is ask_pairs)
+@pytest.mark.parametrize("pairs", [0.0, 1.0])
+def test_a_step_reaches_the_language_model_and_no_other_part(made, reader: Reader, shop: SeenShop, pairs):
+    model, processor = made
+    training = MindTraining(model, Scaffold(SHAPE.width), reader, [shop])
+    sheets = Sheets(processor, rubrics(), False, [shop.facts], Draw(users=2, k=3, pairs=pairs, lengths=(3,)))
 
-    losses = training.losses(longest=3)
+    losses = training.losses(next(load_sheets(sheets, processes=0)))
     torch.stack(list(losses.values())).sum().backward()
 
     assert all(torch.isfinite(loss) for loss in losses.values())
@@ -181,21 +191,47 @@ def test_a_step_reaches_the_language_model_and_no_other_part(made, reader: Reade
     model.zero_grad()
 
 
-def test_brief_reading_gives_each_picture_one_token(made, shop: SeenShop):
+def test_brief_reading_gives_each_picture_one_token(made, facts: ShopFacts):
     model, processor = made
-    brief = Reader(processor, RUBRIC, load_rubric(PAIRS), brief=True)
-    questions = [ask(shop, np.random.default_rng(3), 2, 3)]
+    brief = Reader(processor, *rubrics(), brief=True)
+    rng = np.random.default_rng(3)
 
-    batch = make_batch(model, brief, shop, questions, 0, np.random.default_rng(0), reasons=True)
+    sheet = lay_out(brief, facts, [ask(facts, rng, 2, 3)], rng, reasons=True)
 
-    assert int((batch.told_history.ids == model.config.image_token_id).sum()) == 3
-    assert int((batch.told_videos.ids == model.config.video_token_id).sum()) == 2 * 4
+    assert int((sheet.histories.ids == model.config.image_token_id).sum()) == 3
+    assert int((sheet.followed.ids == model.config.video_token_id).sum()) == 2 * 4
 
 
-def test_what_is_asked_is_drawn_evenly_over_grades(shop: SeenShop):
+def test_a_blank_candidate_is_no_match_and_shows_nothing(made, reader: Reader, shop: SeenShop):
+    model, _ = made
+    rng = np.random.default_rng(5)
+    questions = [ask(shop.facts, rng, 4, 3)]
+    training = MindTraining(model, Scaffold(SHAPE.width), reader, [shop])
+
+    sheet = lay_out(reader, shop.facts, questions, rng, blank=1.0)
+
+    assert sheet.grades.tolist() == [1, 1, 1, 1]
+    assert sheet.common.sum() == 0
+    assert sheet.contents[:, 33:].sum() == 0  # of the videos
+    assert sheet.contents[:, :33].sum() > 0  # of the history
+    assert training.embedded(sheet, shop)[1].isfinite().all()
+    tokens = training.embedded(sheet, shop)[1][0][sheet.followed.ids[0] == model.config.video_token_id]
+    assert_allclose(tokens.detach(), shop.blank_clips[sheet.blanks[0]])
+
+
+def test_sheets_drawn_ahead_are_the_same_questions(made, facts: ShopFacts):
+    sheets = Sheets(made[1], rubrics(), True, [facts], Draw(users=2, k=3, seed=6))
+
+    here, ahead = (next(load_sheets(sheets, processes)) for processes in (0, 1))
+
+    assert torch.equal(here.followed.ids, ahead.followed.ids)
+    assert torch.equal(here.grades, ahead.grades)
+
+
+def test_what_is_asked_is_drawn_evenly_over_grades(facts: ShopFacts):
     rng = np.random.default_rng(4)
 
-    asked = [ask_pairs(shop, rng, 40, 3) for _ in range(30)]
+    asked = [ask_pairs(facts, rng, 40, 3) for _ in range(30)]
 
     counts = np.bincount(np.concatenate([q.grades for q in asked]), minlength=6)[1:]
     present = counts[counts > 0]
