@@ -11,8 +11,7 @@ Dice reads the batch's statistics in the batch's passes and the running ones, as
 Only the one real forward pass of a step moves the running ones.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +22,7 @@ from labelcraft.batches import Inputs, UserBatch
 from labelcraft.forward_mode import jvp
 from labelcraft.labels.protocol import Head
 from labelcraft.models.labeler import FeedbackTensors
+from labelcraft.models.modes import evaluating
 from labelcraft.objectives import Objective, Value
 
 Tensors = dict[str, Tensor]
@@ -123,7 +123,7 @@ def holdout_value(
     model: nn.Module, parameters: Mapping[str, Tensor], holdout: UserBatch, objective: Objective
 ) -> Value:
     """M of the model with *parameters*, as at test time: a row's score does not depend on the other rows."""
-    with _evaluating(model):
+    with evaluating(model):
         logits = functional_call(model, dict(parameters), (holdout.inputs,))
     return objective(torch.sigmoid(logits), holdout)
 
@@ -201,17 +201,6 @@ def _descend(labeler: nn.Module, labels: Tensor, cotangent: Tensor, update: Call
     labeler.zero_grad()
     labels.backward(cotangent)  # type: ignore[no-untyped-call]
     update()
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Within it, the model is in evaluation."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def _record(value: Value, logits: Tensor, labels: Tensor, head: Head) -> Record:

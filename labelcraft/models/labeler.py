@@ -1,31 +1,25 @@
 """The labelling model g_φ: from all feedback on a video to one label in [0, 1]."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from labelcraft.feedback import Feedback
 from labelcraft.models.recommender import new_linear
+from labelcraft.objectives import Scale
 from retrieval.errors import ConfigError
 
 WIDTH = 256
 SPREAD = 1.5  # the standard deviation before the sigmoid: labels are then spread about as evenly as quantiles
 
 
-class TensorScale(Protocol):
-    """A scale of seconds, such as eq. 11's."""
-
-    def __call__(self, seconds: Tensor) -> Tensor: ...
-
-
 @dataclass(frozen=True)
 class InputScales:
-    """The scales of watch time and of duration, fitted on training rows."""
+    """The scales (eq. 11) of watch time and of duration, fitted on training rows."""
 
-    watch: TensorScale
-    duration: TensorScale
+    watch: Scale
+    duration: Scale
 
 
 @dataclass(frozen=True)

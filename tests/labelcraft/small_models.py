@@ -24,13 +24,13 @@ def items() -> Items:
     return Items(np.array([f"v{i}" for i in range(N_ITEMS)]), fields, codes, np.zeros(N_ITEMS + 1))
 
 
-def model(name: str, tasks: int = 1, dtype: torch.dtype = torch.float64) -> Recommender:
+def model(name: str, tasks: int = 1) -> Recommender:
     """A model whose every parameter is away from its start, so that none is without effect."""
-    made = make_model(name, items(), N_USERS, tasks, seed=1).to(dtype)
+    made = make_model(name, items(), N_USERS, tasks, seed=1).double()
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for parameter in made.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=dtype)
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
         for embedding in (made.users, *made.items.fields):
             embedding.weight[0] = 0
     return made

@@ -140,8 +140,8 @@ def test_the_new_labels_make_the_models_gradient():
 
 def test_following_the_gradient_serves_the_objective_better():
     recommender, labelling, rows, users = model("din"), labeler(), batch(60), holdout((9, 8, 7))
-    inner, fixed = Inner(5.0), Objective(k=3, topk=Sigmoids(0.3), tau=0.0)
-    optimizer = torch.optim.SGD(labelling.parameters(), lr=10.0)
+    inner, fixed = Inner(0.5), Objective(k=3, topk=Sigmoids(0.3), tau=0.0)
+    optimizer = torch.optim.SGD(labelling.parameters(), lr=1.0)
     frozen = copy.deepcopy(recommender)
 
     first = bilevel_step(recommender, labelling, rows, users, fixed, inner, optimizer.step).record
