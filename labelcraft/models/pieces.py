@@ -6,31 +6,54 @@ sum over 4,096 rows); made again from the inputs, 128 rows at a time, they stay 
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 PIECE_ROWS = 128
-RowFunction = Callable[..., tuple[Tensor, ...]]
+Tensors = tuple[Tensor, ...]
 
 
-def by_pieces(
-    function: RowFunction, table: Tensor, index: Tensor, rows: tuple[Tensor, ...], shared: tuple[Tensor, ...]
-) -> tuple[Tensor, ...]:
-    """What *function* makes of all rows: `function(index, table[index], *rows, *shared)`, a tuple of tensors by row.
+@dataclass(frozen=True)
+class RowFunction:
+    """A function of rows, and its derivatives where they are known by hand; torch finds the others.
 
-    Row i of each result depends on row i of *index* `(n, h)` and of each of *rows* `(n, ...)` only, and on *shared*.
+    `value(index, history, *tensors)` makes a tuple of tensors by row, of the *history* `(n, h, d)` that stands at
+    *index* `(n, h)`, of *tensors* by row, and then of shared ones. `pull(cotangents, index, history, *tensors)` makes
+    the gradients in history and tensors, and `push(tangents, index, history, *tensors)` the results' changes along the
+    tangents of history and tensors.
+    """
+
+    value: Callable[..., Tensors]
+    pull: Callable[..., Tensors] | None = None
+    push: Callable[..., Tensors] | None = None
+
+    def pulled(self, cotangents: Tensors, index: Tensor, *given: Tensor) -> Tensors:
+        """The gradients in *given*: history and tensors."""
+        if self.pull:
+            return self.pull(cotangents, index, *given)
+        leaves = [x.detach().requires_grad_() for x in given]
+        with torch.enable_grad():
+            made = self.value(index, *leaves)
+        return torch.autograd.grad(made, leaves, cotangents, materialize_grads=True)
+
+    def pushed(self, tangents: Tensors, index: Tensor, *given: Tensor) -> Tensors:
+        """The change of the results along *tangents* of *given*: history and tensors."""
+        if self.push:
+            return self.push(tangents, index, *given)
+        moved: Tensors = torch.func.jvp(lambda *x: self.value(index, *x), given, tangents)[1]
+        return moved
+
+
+def by_pieces(function: RowFunction, table: Tensor, index: Tensor, rows: Tensors, shared: Tensors) -> Tensors:
+    """What *function* makes of all rows, whose histories are rows of *table* `(m, d)` at *index* `(n, h)`.
+
+    Row i of each result depends on row i of *index* and of each of *rows* `(n, ...)` only, and on *shared*.
     Differentiable once in pieces, forward and backward; twice as a whole, without saving memory.
     """
     return tuple(_ByPieces.apply(function, len(rows), index, table, *rows, *shared))
-
-
-def whole(
-    function: RowFunction, table: Tensor, index: Tensor, rows: tuple[Tensor, ...], shared: tuple[Tensor, ...]
-) -> tuple[Tensor, ...]:
-    """The same in one piece, by torch alone."""
-    return function(index, gather(table, index), *rows, *shared)
 
 
 def gather(table: Tensor, index: Tensor) -> Tensor:
@@ -43,7 +66,7 @@ class _ByPieces(torch.autograd.Function):
     def forward(function: RowFunction, n_rowwise: int, index: Tensor, table: Tensor, *tensors: Tensor) -> Any:
         rows, shared = tensors[:n_rowwise], tensors[n_rowwise:]
         made = [
-            function(index[piece], gather(table, index[piece]), *(tensor[piece] for tensor in rows), *shared)
+            function.value(index[piece], gather(table, index[piece]), *(tensor[piece] for tensor in rows), *shared)
             for piece in _pieces(len(index))
         ]
         return tuple(torch.cat(parts) for parts in zip(*made, strict=True))
@@ -70,7 +93,7 @@ class _ByPieces(torch.autograd.Function):
             at = index[piece]
             primals = (gather(table, at), *(x[piece] for x in tensors[:n]), *tensors[n:])
             moved = (gather(along[0], at), *(t[piece] for t in along[1 : n + 1]), *along[n + 1 :])
-            made.append(torch.func.jvp(lambda *given, at=at: ctx.function(at, *given), primals, moved)[1])
+            made.append(ctx.function.pushed(moved, at, *primals))
         return tuple(torch.cat(parts) for parts in zip(*made, strict=True))
 
 
@@ -87,10 +110,9 @@ def _backward_whole(
     It is taken in views of the inputs: one input may be made of another, as a row's video is of the table, and what
     comes that way is not this function's to count.
     """
-    n = ctx.n_rowwise
     inputs = [x.view_as(x) for x in (table, *tensors)]
     wanted = [i for i, needed in enumerate(ctx.needs_input_grad[3:]) if needed]
-    made = whole(ctx.function, inputs[0], index, tuple(inputs[1 : n + 1]), tuple(inputs[n + 1 :]))
+    made = ctx.function.value(index, gather(inputs[0], index), *inputs[1:])
     found = torch.autograd.grad(made, [inputs[i] for i in wanted], cotangents, create_graph=True, allow_unused=True)
     grads: list[Tensor | None] = [None] * len(inputs)
     for i, grad in zip(wanted, found, strict=True):
@@ -121,12 +143,8 @@ def _add_piece(
 ) -> None:
     """Add the gradient of one piece to *of_table* and *grads*."""
     n = ctx.n_rowwise
-    history = gather(table, index).requires_grad_()
     given = [x[piece] if i < n else x for i, x in enumerate(tensors)]
-    given = [x.detach().requires_grad_() for x in given]
-    with torch.enable_grad():
-        made = ctx.function(index, history, *given)
-    found = torch.autograd.grad(made, [history, *given], cotangents, materialize_grads=True)
+    found = ctx.function.pulled(cotangents, index, gather(table, index), *given)
     of_table.index_add_(0, index.reshape(-1), found[0].view(-1, table.shape[1]))
     for i, grad in enumerate(found[1:]):
         (grads[i][piece] if i < n else grads[i]).add_(grad)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from labelcraft.batches import Inputs
 from labelcraft.models.embedding import WIDTH
-from labelcraft.models.pieces import by_pieces
+from labelcraft.models.pieces import RowFunction, by_pieces
 from labelcraft.models.recommender import new_linear
 
 HIDDEN, SPACE = 64, 32
@@ -29,7 +29,7 @@ class TwoTowerFeatures(nn.Module):
 
     def user_vectors(self, table: Tensor, user: Tensor, history: Tensor) -> Tensor:
         """`(n, SPACE)` of users `(n, 12)` with a *history* `(n, h)`; an empty one counts as a video of zeros."""
-        (watched,) = by_pieces(_mean_watched, table, history, (), ())
+        (watched,) = by_pieces(MEAN_WATCHED, table, history, (), ())
         vectors: Tensor = self.user_tower(torch.cat([user, watched], dim=1))
         return vectors
 
@@ -59,3 +59,6 @@ def _tower(width: int) -> nn.Sequential:
 def _mean_watched(index: Tensor, history: Tensor) -> tuple[Tensor]:
     valid = (index > 0).to(history.dtype)[:, None, :]
     return ((torch.bmm(valid, history) / valid.sum(2, keepdim=True).clamp(min=1))[:, 0],)
+
+
+MEAN_WATCHED = RowFunction(_mean_watched)
