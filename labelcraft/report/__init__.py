@@ -1,0 +1,1 @@
+"""What a comparison of labels shows: its numbers, figures and page."""
