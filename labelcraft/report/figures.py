@@ -19,6 +19,7 @@ from retrieval.metrics.stats import Estimate
 INK, FAINT, RULE, PAPER = "#22201e", "#7a766f", "#dcd7cf", "#ffffff"
 LEARNED_COLOUR, OTHER_COLOUR, RANDOM_COLOUR = "#225648", "#c2b6a6", "#c0714f"
 HEAT = ("#f6f1e7", "#d9d6b6", "#9fbf9c", "#5a9a86", "#2f6f66", "#173c40")  # one hue's way from paper to ink
+LEVELS, DARK = np.arange(1, 10) / 10, 0.45
 _STYLE = {
     "font.size": 10, "axes.labelsize": 9.5,
     "axes.edgecolor": RULE, "axes.labelcolor": INK, "text.color": INK, "xtick.color": FAINT,
@@ -185,7 +186,7 @@ def heats_png(heats: Sequence[Heat], titles: Sequence[str]) -> bytes:
 def _draw_heats(plt: Any, heats: Sequence[Heat], titles: Sequence[str]) -> Any:
     columns = min(3, len(heats))
     rows = -(-len(heats) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(4.4 * columns, 3.5 * rows), squeeze=False)
+    figure, grid = plt.subplots(rows, columns, figsize=(3.7 * columns, 2.9 * rows), squeeze=False)
     for axes in grid.ravel()[len(heats) :]:
         axes.set_visible(False)
     for axes, heat, title in zip(grid.ravel(), heats, titles, strict=False):
@@ -204,13 +205,15 @@ def _draw_heat(axes: Any, heat: Heat, title: str) -> Any:
     )
     if np.ptp(heat.values) > 0.05:
         levels = axes.contour(
-            heat.watch_s, heat.duration_s, heat.values, np.arange(0.1, 0.95, 0.1), colors=INK, linewidths=0.5, alpha=0.5
-        )
+            heat.watch_s, heat.duration_s, heat.values, LEVELS,
+            colors=[INK if level < DARK else PAPER for level in LEVELS], linewidths=0.6, alpha=0.7,
+        )  # fmt: skip
         axes.clabel(levels, levels.levels[1::2], fontsize=8, fmt="%.1f")
     reach = min(ends[1], ends[3])
     axes.plot([0, reach], [0, reach], color=RANDOM_COLOUR, linewidth=1.6, linestyle=(0, (5, 3)))
     axes.set_xlim(ends[0], ends[1])
     axes.set_ylim(ends[2], ends[3])
+    axes.locator_params(nbins=5)
     axes.set_title(title)
     axes.set_xlabel("watch time, s")
     axes.set_ylabel("duration of the video, s")

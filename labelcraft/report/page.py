@@ -38,7 +38,6 @@ def render_page(report: Report, trained: Mapping[str, Trained]) -> str:
     Raises:
         MissingExtraError: jinja2 or matplotlib is not installed.
     """
-    markup = import_extra("markupsafe", "report").Markup
     text: str = make_template("labelcraft.report", TEMPLATE).render(
         report=report,
         about=report.about,
@@ -71,8 +70,13 @@ def make_template(package: str, name: str) -> Any:
     """A template that ships with *package*, with numbers as people write them."""
     jinja2 = import_extra("jinja2", "report")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["count"] = lambda value: f"{value:,}"
+    environment.filters |= {"count": "{:,}".format, "signed": lambda value: number(value, 3, sign=True)}
     return environment.from_string((files(package) / name).read_text(encoding="utf-8"))
+
+
+def markup(text: str) -> Any:
+    """*text* that a template takes as it is: SVG that we drew."""
+    return import_extra("markupsafe", "report").Markup(text)
 
 
 def dots_of(report: Report, metric: Metric) -> str:

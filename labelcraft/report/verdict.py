@@ -137,9 +137,10 @@ def _beats(table: Table, k: int) -> tuple[str, ...]:
 
 def _limits(table: Table, cut_short: int) -> tuple[str, ...]:
     """What the reader must know before trusting the headline."""
-    seeds = min(len(row.seeds) for row in table.labels)
+    counts = [len(row.seeds) for row in table.labels]
     said = {
-        "One seed: the intervals are over users alone.": seeds == 1,
+        f"It is not finished: labels have {min(counts)} to {max(counts)} seeds.": min(counts) < max(counts),
+        "One seed: the intervals are over users alone.": max(counts) == 1,
         f"{cut_short} trainings ended at their last epoch and might have risen further.": cut_short > 1,
         "One training ended at its last epoch and might have risen further.": cut_short == 1,
     }
