@@ -48,8 +48,9 @@ class Score(NamedTuple):
 
 def hidden(history: Tensor, query: Tensor, weights: Weights) -> Tensor:
     """The first layer before its activation, `(n, h, HIDDEN)`, of *history* `(n, h, d)` and *query* `(n, d)`."""
-    constant = query @ weights.query.T + weights.bias
-    return torch.baddbmm(constant[:, None, :], history, _of_row(query, weights).transpose(1, 2))
+    values = torch.bmm(history, _of_row(query, weights).transpose(1, 2))
+    values += (query @ weights.query.T + weights.bias)[:, None, :]  # baddbmm would copy it to all rows first
+    return values
 
 
 def _of_row(query: Tensor, weights: Weights) -> Tensor:
@@ -79,8 +80,8 @@ def _push_hidden(
     """How the hidden values change as history, query and weights move."""
     of_row = torch.addcmul(along.history, along_query[:, None, :], weights.product)
     of_row.addcmul_(query[:, None, :], along.product)
-    constant = along_query @ weights.query.T + query @ along.query.T + along.bias
-    moved = torch.baddbmm(constant[:, None, :], history, of_row.transpose(1, 2))
+    moved = torch.bmm(history, of_row.transpose(1, 2))
+    moved += (along_query @ weights.query.T + query @ along.query.T + along.bias)[:, None, :]
     return moved.baddbmm_(along_history, _of_row(query, weights).transpose(1, 2))
 
 
@@ -116,7 +117,7 @@ def _attend(index: Tensor, history: Tensor, query: Tensor, *tensors: Tensor) -> 
     """The history weighed and summed, `(n, d)`. Weights are no shares: they are not put through a softmax."""
     score, weights = Score(*tensors[:5]), Weights(*tensors[5:])
     values = hidden(history, query, weights)
-    opened = values * torch.sigmoid(_scaled(values, score.scale) + _repeated(score.shift, values))
+    opened = values * _gate(values, score)
     scores = (_dot(values, score.linear) + _dot(opened, score.gated) + score.last) * _valid(index, values)
     return (torch.bmm(scores[:, None, :], history)[:, 0],)
 
@@ -201,7 +202,7 @@ def _mean(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def _gate(values: Tensor, score: Score) -> Tensor:
-    made = _scaled(values, score.scale)
+    made = values * _repeated(score.scale, values)
     made += _repeated(score.shift, values)
     return made.sigmoid_()
 
@@ -209,10 +210,6 @@ def _gate(values: Tensor, score: Score) -> Tensor:
 def _repeated(vector: Tensor, values: Tensor) -> Tensor:
     """*vector* `(HIDDEN,)` as `(h, HIDDEN)`: values are then scaled a row of 3,600 at a time, not 100 rows of 36."""
     return vector.repeat(values.shape[1], 1)
-
-
-def _scaled(values: Tensor, vector: Tensor) -> Tensor:
-    return values * _repeated(vector, values)
 
 
 def _dot(values: Tensor, vector: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 What a history of 100 videos makes of each row is large: `(n, 100, 36)` floats of one layer are 427 MB at 30,000 rows.
 Kept for the backward pass, such tensors cost more in fresh pages than in arithmetic (17 of 22 ms were measured for one
-sum over 4,096 rows); made again from the inputs, 128 rows at a time, they stay in the cache and in the heap.
+sum over 4,096 rows); made again from the inputs, a few rows at a time, they stay in the cache and in the heap.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PIECE_ROWS = 128
+PIECE_ROWS = 64  # one tensor of a piece is 0.9 MB: two or three stay in the second cache of a core
 Tensors = tuple[Tensor, ...]
 
 
