@@ -89,7 +89,7 @@ def load_runs(out: Path) -> list[Run]:
     Raises:
         ConfigError: there are none.
     """
-    runs = [load_run(file.parent) for file in sorted((out / RUNS).glob(f"*/*/{RUN}"))]
+    runs = [load_run(file.parent) for file in sorted((out / RUNS).rglob(RUN))]
     if not runs:
         raise ConfigError(f"{out} holds no finished run.", "Make some: lookreel labels compare --help")
     return runs
