@@ -22,7 +22,7 @@ install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[cpu,embed,judge,report,redis,ray,milvus,dev]'
+	$(BIN)/pip install --disable-pip-version-check --quiet -c constraints.txt -e '.[cpu,embed,judge,train,report,redis,ray,milvus,dev]'
 	touch $(INSTALLED)
 
 clean:

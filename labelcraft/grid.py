@@ -22,6 +22,7 @@ import torch
 
 from labelcraft.compare import CompareRequest, split_of
 from labelcraft.labels.registry import LEARNED, parse_spec
+from labelcraft.learners import Learner
 from labelcraft.options import CraftOptions, TrainOptions
 from labelcraft.runs import Variant, make_learner
 from labelcraft.splits import Split
@@ -186,24 +187,31 @@ def _criterion_of(
             if tried.state == optuna.trial.TrialState.PRUNED:
                 raise optuna.TrialPruned
             return float(tried.value)
-    options, craft = options_at(point, request.options), _craft_at(point, request.craft)
-    learner = make_learner(split, Variant(spec, spec, craft), options)
-
-    def on_epoch(epoch: Epoch) -> None:
-        trial.report(epoch.criterion, epoch.number)
-        if trial.should_prune():
-            raise optuna.TrialPruned
-
-    try:
-        epochs = train(split, learner, options, on_epoch=on_epoch)
-    except ValueError as error:  # scores that are no numbers: too high a learning rate, which a grid is there to find
-        if all(bool(value.isfinite().all()) for value in learner.model.state_dict().values()):
-            raise
-        raise optuna.TrialPruned from error
+    learner = make_learner(
+        split, Variant(spec, spec, _craft_at(point, request.craft)), options_at(point, request.options)
+    )
+    epochs = _trained(trial, learner, split, options_at(point, request.options))
     sound = [epoch.criterion for epoch in epochs if epoch.may_be_best]
     if not sound:
         raise optuna.TrialPruned
     return max(sound)
+
+
+def _trained(trial: Any, learner: Learner, split: Split, options: TrainOptions) -> list[Epoch]:
+    """The curve of a training that the trial may end."""
+    pruned = import_extra("optuna", "train").TrialPruned
+
+    def on_epoch(epoch: Epoch) -> None:
+        trial.report(epoch.criterion, epoch.number)
+        if trial.should_prune():
+            raise pruned
+
+    try:
+        return train(split, learner, options, on_epoch=on_epoch)
+    except ValueError as error:  # scores that are no numbers: too high a learning rate, which a grid is there to find
+        if all(bool(value.isfinite().all()) for value in learner.model.state_dict().values()):
+            raise
+        raise pruned from error
 
 
 def _craft_at(point: Point, craft: CraftOptions) -> CraftOptions:
