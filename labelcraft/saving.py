@@ -1,5 +1,6 @@
 """From a name to a folder: a label fitted or learned on a data set's training days, and kept."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from labelcraft.runs import given_labels
 from labelcraft.splits import Split, SplitOptions
 from labelcraft.train import Epoch, train
 from retrieval.errors import ConfigError
-from retrieval.folders import refuse_existing
+from retrieval.folders import refuse_existing, writing
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def make_and_save(request: SaveRequest, progress: Callable[[int, int], None] = l
 
 def _learn(request: SaveRequest, split: Split, progress: Callable[[int, int], None]) -> Saved:
     draft = request.out.with_name(f"{request.out.name}.training")
+    _refuse_another(request, draft)
     learner = Crafting(split, request.options, request.craft)
     most = request.options.max_epochs
     epochs = train(split, learner, request.options, draft, lambda epoch: progress(epoch.number, most))
@@ -89,6 +91,20 @@ def _learn(request: SaveRequest, split: Split, progress: Callable[[int, int], No
         file.unlink()
     draft.rmdir()
     return _saved(request, split, epochs, best)
+
+
+def _refuse_another(request: SaveRequest, draft: Path) -> None:
+    """Remember what is being trained, so that nothing else goes on from its checkpoint."""
+    said = json.dumps(
+        {**_about(request), "split": asdict(request.split), "options": asdict(request.options),
+         "craft": asdict(request.craft)}
+    )  # fmt: skip
+    file = draft / "request.json"
+    if file.exists() and file.read_text() != said:
+        raise ConfigError(f"{draft} holds a training with other options.", "Name another --out, or remove that folder.")
+    draft.mkdir(parents=True, exist_ok=True)
+    with writing(file) as part:
+        part.write_text(said)
 
 
 def _saved(request: SaveRequest, split: Split, epochs: list[Epoch], best: Epoch) -> Saved:

@@ -40,8 +40,8 @@ def _words(made: "Explanation", page: Path) -> str:
     first, *others = made.panels
     lines = [
         f"{made.name} up to {made.watch_s[-1]:.1f} s of watch time and {made.duration_s[-1]:.1f} s of duration: "
-        f"labels from {first.values.min():.2f} to {first.values.max():.2f} without explicit feedback, rising with watch time at "
-        f"{100 * made.rises:.0f} % of the steps and falling at {100 * made.falls:.0f} %."
+        f"labels from {first.values.min():.2f} to {first.values.max():.2f} without explicit feedback, "
+        f"rising with watch time at {100 * made.rises:.0f} % of the steps and falling at {100 * made.falls:.0f} %."
     ]
     lines += [f"{one.name}: {one.lift:+.3f} on average ({one.least:+.3f} to {one.most:+.3f})." for one in others]
     return "\n".join([*lines, f"Wrote {page}."])

@@ -76,7 +76,8 @@ def _words(saved: "Saved") -> str:
     if saved.epochs:
         lines.append(
             f"Best of {saved.epochs} epochs: {saved.best_epoch}, on the stopping users "
-            f"NWTG@{saved.k} {saved.nwtg:.3f}, DS@{saved.k} {saved.ds:.2f} s, NEG@{saved.k} {saved.neg:.3f}; {saved.seconds:.0f} s."
+            f"NWTG@{saved.k} {saved.nwtg:.3f}, DS@{saved.k} {saved.ds:.2f} s, NEG@{saved.k} {saved.neg:.3f}; "
+            f"{saved.seconds:.0f} s."
         )
     lines.append(f"Wrote {saved.out}.")
     lines.append(f"Next: lookreel labels explain {saved.out}")
