@@ -25,7 +25,7 @@ from retrieval.errors import ConfigError
 
 Numbers = dict[str, float]
 LEAST_SPREAD = 0.02  # a label whose standard deviation is below this has collapsed: it tells rows apart no more
-WARM_STEPS, WARM_ROWS, WARM_RATE = 400, 2048, 3e-3
+WARM_STEPS, WARM_ROWS, WARM_RATE = 300, 512, 3e-3
 
 
 class Learner(Protocol):

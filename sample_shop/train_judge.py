@@ -96,7 +96,7 @@ def learn_to_compare(
     kept = training.pictures / SCAFFOLD
     scaffold = Scaffold(model.config.get_text_config().hidden_size)
     if training.start and kept.exists():
-        _take(scaffold, kept)
+        scaffold.load_state_dict(load_file(kept))
     scaffold.to(shops[0].photos.device)
     brief = MindTraining(model, scaffold, Reader(processor, *rubrics(), brief=True), shops[:-1], rate=2e-3)
     whole = MindTraining(model, scaffold, Reader(processor, *rubrics()), shops[:-1], rate=training.rate)
@@ -136,10 +136,8 @@ def run(training: Training) -> None:
     torch.manual_seed(training.seed)
     torch.set_num_threads(training.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, processor = new_model(JudgeShape())
+    model, processor = open_judge(Path(training.start)) if training.start else new_model(JudgeShape())
     module: nn.Module = model  # the library's own types know no device
-    if training.start:
-        _take(module, Path(training.start) / "model.safetensors")
     module.to(device)
     eyes = model.model.visual
     seeds = drawn_shops(training.pictures)
@@ -155,11 +153,14 @@ def run(training: Training) -> None:
     save_judge(model, processor, training.out)
 
 
-def _take(module: nn.Module, file: Path) -> None:
-    """Take what a file holds; the words' weights are tied, and saved once."""
-    missing, unexpected = module.load_state_dict(load_file(file), strict=False)
-    if unexpected or set(missing) - {"lm_head.weight"}:
-        raise SystemExit(f"{file} is not of this model: it lacks {missing} and brings {unexpected}")
+def open_judge(folder: Path) -> tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]:
+    """A judge that learned before, in float32, and its processor."""
+    if not (folder / "config.json").exists():
+        raise SystemExit(
+            f"{folder} is not a judge: it has no config.json. Name what an earlier run wrote to its --out."
+        )
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    return model.train(), Qwen2_5_VLProcessor.from_pretrained(folder)
 
 
 def drawn_shops(folder: Path) -> list[int]:
