@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from labelcraft.compare import CompareRequest, split_of
+from labelcraft.evaluate import candidates, score
 from labelcraft.labels.registry import LEARNED, parse_spec
 from labelcraft.learners import Learner
 from labelcraft.options import CraftOptions, TrainOptions
@@ -208,10 +209,10 @@ def _trained(trial: Any, learner: Learner, split: Split, options: TrainOptions) 
 
     try:
         return train(split, learner, options, on_epoch=on_epoch)
-    except ValueError as error:  # scores that are no numbers: too high a learning rate, which a grid is there to find
-        if all(bool(value.isfinite().all()) for value in learner.model.state_dict().values()):
+    except ValueError as error:
+        if np.isfinite(score(learner.model, candidates(split, split.stop, options.k), learner.weights)).all():
             raise
-        raise pruned from error
+        raise pruned from error  # too high a learning rate, which a grid is there to find
 
 
 def _craft_at(point: Point, craft: CraftOptions) -> CraftOptions:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from labelcraft.cli.options import (
+    REPORT,
     AsJson,
     Backbone,
     Batch,
@@ -19,11 +20,14 @@ from labelcraft.cli.options import (
     K,
     Patience,
     Rate,
+    Start,
     Tau,
     parse_days,
     parse_history,
     parse_labels,
+    parse_start,
     parse_taus,
+    require_extras,
 )
 
 ALL = "WT,EF,PC,PCR,D2Q,DVR,WT+EF,D2Q+EF,DVR+EF,LabelCraft"
@@ -58,23 +62,23 @@ def add_compare(app: typer.Typer) -> None:
         patience: Patience = 5,
         k: K = 10,
         tau: Tau = 0.5,
+        start: Start = "D2Q",
         processes: Annotated[int, typer.Option("--processes", min=0, help="Trainings at a time; 0: one a core.")] = 0,
         as_json: AsJson = False,
     ) -> None:
         """Train a recommender on each label and compare their feeds: a table, and a report to look at."""
+        require_extras(*REPORT, *([("optuna", "train")] if grid else []))
         from labelcraft.cli.report import print_report
         from labelcraft.compare import CompareRequest, compare
         from labelcraft.options import CraftOptions, TrainOptions
-        from labelcraft.report.figures import require_plots
         from labelcraft.splits import SplitOptions
         from retrieval.console import progress
 
-        require_plots()  # missing after hours of training would be late
         request = CompareRequest(
             data, path, out, parse_labels(labels), seeds, ablations, parse_taus(taus),
             SplitOptions(parse_days(days), core, history_rows=parse_history(history)),
             TrainOptions(backbone, learning_rate, weight_decay, batch_size, epochs, patience, k=k),
-            CraftOptions(tau=tau), processes=processes,
+            CraftOptions(tau=tau, start=parse_start(start)), processes=processes,
         )  # fmt: skip
         if grid:
             from labelcraft.grid import search

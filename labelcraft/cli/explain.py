@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labelcraft.cli.options import AsJson
+from labelcraft.cli.options import REPORT, AsJson, require_extras
 
 if TYPE_CHECKING:
     from labelcraft.explain import Explanation
@@ -29,6 +29,7 @@ def add_explain(app: typer.Typer) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Draw what a label says of each watch time and duration, without explicit feedback and with each kind."""
+        require_extras(*REPORT)
         from labelcraft.explain import explain_folder
         from retrieval.console import to_json
 

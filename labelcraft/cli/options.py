@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from retrieval.errors import ConfigError
+from retrieval.errors import ConfigError, import_extra
 
 if TYPE_CHECKING:
     from labelcraft.splits import HistoryRows
 
+REPORT = (("matplotlib", "report"), ("jinja2", "report"))
 N_PARTS = 3  # training, validation, test
 
 DataName = Annotated[
@@ -27,7 +28,18 @@ Epochs = Annotated[int, typer.Option("--epochs", min=1, help="Training ends then
 Patience = Annotated[int, typer.Option("--patience", min=1, help="It ends when so many epochs brought nothing better.")]
 K = Annotated[int, typer.Option("-k", min=1, help="How long the lists are.")]
 Tau = Annotated[float, typer.Option("--tau", min=0, help="LabelCraft's temperature.")]
+Start = Annotated[str, typer.Option("--start", help="The label that LabelCraft's begins as, or none.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def require_extras(*needed: tuple[str, str]) -> None:
+    """Look for packages before the work, not after hours of it: PyTorch, and what is *needed* as (package, extra).
+
+    Raises:
+        MissingExtraError: one is not installed.
+    """
+    for package, extra in (("torch", "train"), *needed):
+        import_extra(package, extra)
 
 
 def parse_days(text: str) -> tuple[int, int, int]:
@@ -62,6 +74,17 @@ def parse_taus(text: str) -> tuple[float, ...]:
     if any(not 0 <= tau < float("inf") for tau in taus):
         raise ConfigError(f"--taus is {text!r}.", "Give numbers of at least 0, such as 0,0.25,0.5,0.75,1.")
     return taus
+
+
+def parse_start(text: str) -> str:
+    """The name of the label to start from, empty for none.
+
+    Raises:
+        ConfigError: there is none of that name, or it is learned.
+    """
+    from labelcraft.labels.registry import make_label
+
+    return "" if text == "none" else make_label(text).name
 
 
 def parse_history(text: str) -> "HistoryRows":

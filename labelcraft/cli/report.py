@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labelcraft.cli.options import AsJson
+from labelcraft.cli.options import REPORT, AsJson, require_extras
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,6 +27,7 @@ def add_report(app: typer.Typer) -> None:
         as_json: AsJson = False,
     ) -> None:
         """Write the report of a comparison again, of the runs that are there."""
+        require_extras(*REPORT)
         print_report(folder, against, seed, as_json)
 
 

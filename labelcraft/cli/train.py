@@ -19,9 +19,12 @@ from labelcraft.cli.options import (
     K,
     Patience,
     Rate,
+    Start,
     Tau,
     parse_days,
     parse_history,
+    parse_start,
+    require_extras,
 )
 
 if TYPE_CHECKING:
@@ -50,11 +53,13 @@ def add_train(app: typer.Typer) -> None:
         patience: Patience = 5,
         k: K = 10,
         tau: Tau = 0.5,
+        start: Start = "D2Q",
         seed: Annotated[int, typer.Option("--seed", min=0, help="Of the weights and the order of the rows.")] = 0,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the label that is there.")] = False,
         as_json: AsJson = False,
     ) -> None:
         """Fit a label, or learn LabelCraft's, and keep it in a folder that any later training can use."""
+        require_extras()
         from labelcraft.options import CraftOptions, TrainOptions
         from labelcraft.saving import SaveRequest, make_and_save
         from labelcraft.splits import SplitOptions
@@ -64,10 +69,9 @@ def add_train(app: typer.Typer) -> None:
         options = TrainOptions(
             backbone, learning_rate, weight_decay, batch_size, epochs, patience, k=k, seed=seed
         )  # fmt: skip
+        craft = CraftOptions(tau=tau, start=parse_start(start))
         with progress("epochs") as update:
-            saved = make_and_save(
-                SaveRequest(data, path, label, out, split, options, CraftOptions(tau=tau), overwrite), update
-            )
+            saved = make_and_save(SaveRequest(data, path, label, out, split, options, craft, overwrite), update)
         print(to_json(saved) if as_json else _words(saved))
 
 

@@ -248,7 +248,7 @@ def _draw_marks(axes: Any, marks: Sequence[Mark], height: float) -> None:
 def _svg(plt: Any, figure: Any) -> str:
     """The figure as an SVG element without a prolog and without a date."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     plt.close(figure)
     text = file.getvalue()
     return text[text.index("<svg") :]
