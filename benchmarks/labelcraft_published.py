@@ -43,7 +43,7 @@ class PublishedTimes:
 
 
 def published_step(setting: Setting, peak_before_gb: float = 0.0) -> PublishedTimes:
-    """A step as published, without the updates' own time."""
+    """A step as published, without the updates' own time; the labeler's parameters keep its gradient of −M."""
     watch = Watch()
     model, labeler = setting.model.train(), setting.labeler
     parameters, weights = setting.parameters(), list(labeler.parameters())
@@ -55,7 +55,6 @@ def published_step(setting: Setting, peak_before_gb: float = 0.0) -> PublishedTi
     gradients = [watch("gradients", partial(torch.autograd.grad, part, weights, retain_graph=True)) for part in parts]
     for weight, *of_parts in zip(weights, *gradients, strict=True):
         weight.grad = -sum(share * gradient for share, gradient in zip(balance, of_parts, strict=True))
-    labeler.zero_grad()  # where its optimizer would step
     with torch.no_grad():
         labels = labeler(setting.batch.feedback)
     watch("fitting", lambda: pulled(model(setting.batch.inputs), labels, parameters))
