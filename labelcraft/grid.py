@@ -39,6 +39,7 @@ BATCHES = (4096, 8192, 16384)
 RATIOS: Mapping[str, tuple[float, float]] = {"1:1": (1.0, 1.0), "1:2": (1.0, 2.0), "2:1": (2.0, 1.0)}
 TAUS = tuple(step / 10 for step in range(11))
 N_TRIALS = 30
+RANDOM_TRIALS = 10  # before the sampler has something to learn from
 UNPRUNED_TRIALS, UNPRUNED_EPOCHS = 5, 2  # before a median says anything
 LOCK_S = 60.0
 
@@ -131,9 +132,10 @@ def next_trial(request: CompareRequest, spec: str, n_trials: int) -> Progress:
     study = _open_study(request, spec, space)
     done = len(_ended(study))
     if done < asked:
-        study.sampler = import_extra("optuna", "train").samplers.TPESampler(seed=request.options.seed + done)
-        if asked == n_points(space):
-            study.enqueue_trial(_first_missing(space, study))
+        seed = request.options.seed + done  # of this trial alone, so that it does not matter which process makes it
+        study.sampler = import_extra("optuna", "train").samplers.TPESampler(n_startup_trials=RANDOM_TRIALS, seed=seed)
+        if done < RANDOM_TRIALS or asked == n_points(space):
+            study.enqueue_trial(_untried(space, study, np.random.default_rng(seed)))
         study.optimize(lambda trial: _criterion_of(trial, study, split, request, spec, space), n_trials=1)
         done += 1
     if done >= asked:
@@ -252,11 +254,12 @@ def _ended(study: Any) -> list[Any]:
     return list(study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED)))
 
 
-def _first_missing(space: Mapping[str, tuple[Any, ...]], study: Any) -> Point:
-    """The next point of a grid that is searched whole."""
+def _untried(space: Mapping[str, tuple[Any, ...]], study: Any, rng: np.random.Generator) -> Point:
+    """A point at random that is new: the sampler's own draws come back to points that are known."""
     tried = [trial.params for trial in _ended(study)]
     points = (dict(zip(space, values, strict=True)) for values in product(*space.values()))
-    return next(point for point in points if point not in tried)
+    new = [point for point in points if point not in tried]
+    return new[int(rng.integers(len(new)))]
 
 
 def _write_chosen(request: CompareRequest, spec: str, study: Any, space: Mapping[str, tuple[Any, ...]]) -> None:

@@ -9,9 +9,11 @@ from labelcraft import grid
 from labelcraft.compare import CompareRequest, split_of
 from labelcraft.grid import Chosen, load_chosen, n_points, next_trial, options_at, space_of, specs_of, with_chosen
 from labelcraft.options import CraftOptions, TrainOptions
+from labelcraft.train import Epoch
 from retrieval.errors import ConfigError
 from tests.labelcraft.watched_logs import OPTIONS, write_shop
 
+EPOCH = Epoch(1, 0.5, 0.5, 1.0, 0.5, True, 1.0, {})
 QUICK = TrainOptions(backbone="two_tower", max_epochs=1)
 
 
@@ -63,7 +65,9 @@ def test_three_trials_choose_the_best_of_them(request_):
     progress = [next_trial(request_, "WT", 3) for _ in range(3)]
 
     chosen = load_chosen(request_, "WT")
-    best = max(told(study_of(request_)), key=lambda trial: trial[1])
+    first, second, third = told(study_of(request_))
+    best = max(first, second, third, key=lambda trial: trial[1])
+    assert first[0] != second[0] != third[0] != first[0]
     assert [(one.done, one.asked) for one in progress] == [(1, 3), (2, 3), (3, 3)]
     assert (chosen.criterion, chosen.options) == (best[1], options_at(best[0], QUICK))
     assert (chosen.trials, chosen.pruned, chosen.tau) == (3, 0, None)
@@ -110,7 +114,23 @@ def test_a_small_grid_is_searched_whole_without_repeats(request_, monkeypatch):
     progress = [next_trial(request_, "WT", 30) for _ in range(2)]
 
     assert [(one.done, one.asked) for one in progress] == [(1, 2), (2, 2)]
-    assert [point["learning_rate"] for point, _ in told(study_of(request_))] == [1e-2, 1e-3]
+    assert sorted(point["learning_rate"] for point, _ in told(study_of(request_))) == [1e-3, 1e-2]
+
+
+def test_a_point_that_is_drawn_again_is_not_trained_again(request_, monkeypatch):
+    monkeypatch.setattr(grid, "RATES", (1e-3,))
+    monkeypatch.setattr(grid, "DECAYS", (0.0, 1e-6))
+    monkeypatch.setattr(grid, "RANDOM_TRIALS", 0)
+    monkeypatch.setattr(grid, "n_points", lambda space: 9)  # so that the sampler draws, and from two points
+    trained = []
+    monkeypatch.setattr(grid, "train", lambda *args, **kwargs: trained.append(1) or [EPOCH])
+
+    next_trial(request_, "WT", 4)
+    next_trial(request_, "WT", 4)
+    next_trial(request_, "WT", 4)
+
+    assert len(told(study_of(request_))) == 3
+    assert len(trained) <= 2
 
 
 def test_a_point_that_diverges_is_pruned_and_not_chosen(request_, monkeypatch):

@@ -26,9 +26,13 @@ def test_an_interval_is_that_of_the_crossed_bootstrap():
     values = np.random.default_rng(1).random((3, 40))
     values[:, 5] = np.nan
 
-    made, known = Resamples(7).estimate(values), bootstrap_crossed(values, np.random.default_rng(7))
+    resamples = Resamples(7)
+    made, known = resamples.estimate(values), bootstrap_crossed(values, np.random.default_rng(7))
 
     assert (made.mean, made.sd, made.n, made.skipped) == (known.mean, known.sd, 39, 1)
+    assert (
+        Resamples(7).estimate(values[:, :9]) == resamples.estimate(values[:, :9]) == resamples.estimate(values[:, :9])
+    )
     assert (made.low, made.high) == pytest.approx((known.low, known.high), rel=1e-5)
 
 
