@@ -31,7 +31,11 @@ LEARNED = "LabelCraft"
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """All choices of a comparison. *options_of* are the options of single variants, where a search chose them."""
+    """All choices of a comparison.
+
+    A label is a name, or NAME=FOLDER of a saved one. *options_of* are the options of single variants, where a search
+    chose them; *processes* of 0 is one a core.
+    """
 
     data: str
     path: Path
@@ -44,12 +48,12 @@ class CompareRequest:
     options: TrainOptions = field(default_factory=TrainOptions)
     craft: CraftOptions = field(default_factory=CraftOptions)
     options_of: dict[str, TrainOptions] = field(default_factory=dict)
-    processes: int = 0  # 0 is one a core
+    processes: int = 0
 
     @property
     def variants(self) -> list[Variant]:
         """What is trained: the labels, and LabelCraft's ablations and temperatures."""
-        made = [Variant(label, label, self.craft) for label in self.labels]
+        made = [_variant(label, self.craft) for label in self.labels]
         if self.ablations:
             made += [
                 Variant(f"{LEARNED} w/o {part}", LEARNED, replace(self.craft, ablation=part))
@@ -61,6 +65,12 @@ class CompareRequest:
     def options_for(self, variant: Variant, seed: int) -> TrainOptions:
         """The options of a variant with a seed; ablations and temperatures have LabelCraft's."""
         return replace(self.options_of.get(variant.name, self.options_of.get(variant.spec, self.options)), seed=seed)
+
+
+def _variant(label: str, craft: CraftOptions) -> Variant:
+    """A label by its name, or a saved one as NAME=FOLDER."""
+    name, _, folder = label.partition("=")
+    return Variant(name, folder or name, craft)
 
 
 def compare(request: CompareRequest, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
@@ -110,7 +120,7 @@ def _missing(request: CompareRequest) -> Iterator[tuple[Variant, int]]:
 
 
 def _folder(request: CompareRequest, variant: Variant, seed: int) -> Path:
-    return request.out / RUNS / variant.name / str(seed)
+    return request.out / RUNS / variant.name.replace("/", "∕") / str(seed)  # "w/o" is no folder in another
 
 
 def _run(request: CompareRequest, variant: Variant, seed: int) -> str:

@@ -1,6 +1,7 @@
 """What a training repeats: one step on one batch, by a given label or by one that is learned along the way."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Protocol
 
 import numpy as np
@@ -47,6 +48,10 @@ class Learner(Protocol):
     def weights(self) -> tuple[float, ...]:
         """Of the tasks, in the ranking."""
 
+    @property
+    def choices(self) -> Mapping[str, object]:
+        """What makes this training another than one with the same options, as JSON can hold it."""
+
     def step(self, rows: Ints, number: int) -> Numbers:
         """One step on *rows*, the *number*-th of this training; what it saw."""
 
@@ -72,6 +77,11 @@ class Supervised:
         self.model = make_model(options.backbone, split.data.items, split.n_users, len(labels), options.seed)
         self.modules: Mapping[str, nn.Module] = {"model": self.model}
         self.optimizers = {"model": Adam(self.model, options.learning_rate, options.weight_decay)}
+
+    @property
+    def choices(self) -> Mapping[str, object]:
+        """The labels' names."""
+        return {"labels": [label.name for label in self.labels]}
 
     def step(self, rows: Ints, number: int) -> Numbers:
         """One step down the weighted losses of the tasks."""
@@ -124,6 +134,11 @@ class Crafting:
         if craft.start:
             fit_labeler(self.labeler, make_label(craft.start).fit(feedback), feedback, options.seed)
         self._before: dict[str, Tensor] | None = None  # the labelling model as the epoch found it, sound
+
+    @property
+    def choices(self) -> Mapping[str, object]:
+        """All that LabelCraft has besides the options."""
+        return asdict(self._craft)
 
     def step(self, rows: Ints, number: int) -> Numbers:
         """One bi-level step; see `bilevel`."""

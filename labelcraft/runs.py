@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from labelcraft.dataset import Ints
 from labelcraft.evaluate import (
     Candidates,
     candidates,
@@ -26,6 +27,7 @@ from labelcraft.evaluate import (
     score,
     top_of,
 )
+from labelcraft.explain import fitted_on as rows_of
 from labelcraft.feedback import Floats
 from labelcraft.labels.files import open_label, save_label
 from labelcraft.labels.protocol import Label
@@ -125,7 +127,7 @@ def run_variant(
         "seconds": sum(epoch.seconds for epoch in epochs),
     }
     scores = score(learner.model, asked, learner.weights)
-    _write(folder, about, split, asked, scores, labels_of(learner))
+    _write(folder, about, split, asked, scores, learner.rows, labels_of(learner))
     for file in draft.iterdir():
         file.unlink()
     draft.rmdir()
@@ -139,7 +141,7 @@ def run_references(split: Split, k: int, folder: Path) -> None:
         if not (folder / name / "0" / RUN).exists():
             about: dict[str, Any]
             about = {"name": name, "spec": None, "seed": 0, "epochs": [], "best_epoch": 0, "seconds": 0.0}
-            _write(folder / name / "0", about, split, asked, scores)
+            _write(folder / name / "0", about, split, asked, scores, split.train_of_baselines)
 
 
 def load_run(folder: Path) -> Run:
@@ -152,13 +154,20 @@ def load_run(folder: Path) -> Run:
 
 
 def _write(
-    folder: Path, about: dict[str, Any], split: Split, asked: Candidates, scores: Floats, labels: tuple[Label, ...] = ()
+    folder: Path,
+    about: dict[str, Any],
+    split: Split,
+    asked: Candidates,
+    scores: Floats,
+    rows: Ints,
+    labels: tuple[Label, ...] = (),
 ) -> None:
     with building(folder) as draft:
         users_frame(asked, scores).write_parquet(draft / USERS)
         top_frame(split, asked, scores).write_parquet(draft / TOP)
         for number, label in enumerate(labels, 1):
-            save_label(label, draft / (LABEL if len(labels) == 1 else f"{LABEL}-{number}"))
+            place = draft / (LABEL if len(labels) == 1 else f"{LABEL}-{number}")
+            save_label(label, place, fitted_on=rows_of(split.data.log.feedback[rows]))
         (draft / RUN).write_text(json.dumps(about, indent=1) + "\n")
 
 

@@ -141,7 +141,12 @@ def _save(folder: Path, learner: Learner, options: TrainOptions, state: State) -
     name = f"{len(state.epochs)}-{TENSORS}"
     with writing(folder / name) as draft:
         save_file({**now, **moments, **best}, draft)
-    about = {"options": asdict(options), "tensors": name, "sha256": sha256_of(folder / name)}
+    about = {
+        "options": asdict(options),
+        "choices": dict(learner.choices),
+        "tensors": name,
+        "sha256": sha256_of(folder / name),
+    }
     with writing(folder / CURVE) as draft:
         draft.write_text(json.dumps({**about, "epochs": [asdict(epoch) for epoch in state.epochs]}) + "\n")
     for old in folder.glob(f"*-{TENSORS}"):
@@ -151,7 +156,8 @@ def _save(folder: Path, learner: Learner, options: TrainOptions, state: State) -
 
 def _resume(folder: Path, learner: Learner, options: TrainOptions) -> State:
     about = json.loads((folder / CURVE).read_text())
-    if about["options"] != json.loads(json.dumps(asdict(options))):
+    asked = json.loads(json.dumps({"options": asdict(options), "choices": dict(learner.choices)}))
+    if any(about.get(key) != value for key, value in asked.items()):
         raise ModelError(f"{folder} holds a training with other options.", "Give another folder, or remove this one.")
     file = folder / about["tensors"]
     if not file.exists() or sha256_of(file) != about["sha256"]:

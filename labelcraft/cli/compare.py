@@ -40,7 +40,9 @@ def add_compare(app: typer.Typer) -> None:
     def compare_command(
         data: DataName = "impressions",
         path: DataPath = Path("shop"),
-        labels: Annotated[str, typer.Option("--labels", help="Which, with commas; + joins tasks.")] = ALL,
+        labels: Annotated[
+            str, typer.Option("--labels", help="Which, with commas; + joins tasks; NAME=FOLDER is a saved one.")
+        ] = ALL,
         seeds: Annotated[int, typer.Option("--seeds", min=1, help="How often each is trained.")] = 5,
         ablations: Annotated[bool, typer.Option("--ablations", help="LabelCraft without each of its parts too.")] = (
             False

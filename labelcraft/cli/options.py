@@ -115,5 +115,9 @@ def parse_labels(text: str) -> tuple[str, ...]:
     if not labels:
         raise ConfigError("--labels names no label.", "Give some, such as WT,D2Q,LabelCraft.")
     for label in labels:
-        parse_spec(label)
+        _, saved, folder = label.partition("=")
+        if not saved:
+            parse_spec(label)
+        elif not Path(folder).is_dir():
+            raise ConfigError(f"{label}: there is no folder {folder}.", "Make it: lookreel labels train --help")
     return labels

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from labelcraft.compare import ALL_LABELS, CompareRequest, compare, load_runs
+from labelcraft.labels.files import read_manifest
 from labelcraft.options import CraftOptions, TrainOptions
-from labelcraft.runs import Variant, run_variant
 from retrieval.errors import ConfigError
 from tests.labelcraft.watched_logs import A_DAY, N_USERS, OPTIONS, split, write_shop
 
@@ -78,12 +78,24 @@ def test_a_folder_of_another_comparison_is_refused(request_, out):
 
 def test_a_saved_label_is_compared_by_its_folder(request_, out, tmp_path):
     saved = out / "runs" / "LabelCraft" / "0" / "label"
+    asked = replace(request_, labels=(f"mine={saved}",), seeds=1, out=tmp_path)
 
-    run_variant(split(), Variant("saved", str(saved)), QUICK, tmp_path / "runs" / "saved" / "0")
+    compare(asked)
 
-    about = json.loads((tmp_path / "runs" / "saved" / "0" / "run.json").read_text())
+    run = next(run for run in load_runs(tmp_path) if run.name == "mine")
+    about = json.loads((run.folder / "run.json").read_text())
     assert about["spec"] == str(saved)
     assert len(about["epochs"]) == 2
+    assert saved.is_dir()
+
+
+def test_a_run_s_label_remembers_how_far_its_rows_reach(out):
+    about = read_manifest(out / "runs" / "WT" / "0" / "label")["fitted_on"]
+
+    parts = split()
+    watched = parts.data.log.feedback.watch_s[parts.train_of_baselines]
+    assert about["rows"] == len(watched)
+    assert np.percentile(watched, 95) in about.values()
 
 
 def test_a_training_in_progress_leaves_nothing_beside_a_finished_run(out):

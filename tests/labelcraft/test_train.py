@@ -93,6 +93,16 @@ def test_a_checkpoint_of_other_options_is_refused(parts, tmp_path):
         train(parts, supervised(parts), replace(QUICK, max_epochs=4), tmp_path)
 
 
+def test_a_checkpoint_of_other_labels_is_refused(parts, tmp_path):
+    train(parts, supervised(parts, "WT"), QUICK, tmp_path / "given")
+    train(parts, Crafting(parts, QUICK, CRAFT), QUICK, tmp_path / "learned")
+
+    with pytest.raises(ModelError, match="other options"):
+        train(parts, supervised(parts, "D2Q"), QUICK, tmp_path / "given")
+    with pytest.raises(ModelError, match="other options"):
+        train(parts, Crafting(parts, QUICK, replace(CRAFT, tau=0.9)), QUICK, tmp_path / "learned")
+
+
 def test_a_damaged_checkpoint_is_refused(parts, tmp_path):
     train(parts, supervised(parts), QUICK, tmp_path)
     (tmp_path / "3-checkpoint.safetensors").write_bytes(b"no tensors")
