@@ -140,17 +140,17 @@ def _pull_score(given: Tensor, values: Tensor, gate: Tensor, opened: Tensor, sco
     """The gradient in *score* of that of the scores, *given* `(n, h)`.
 
     *values*, *gate* and *opened* are overwritten, *gate* by the gradient of the values, which is
-    given·(linear + gated ⊙ (σ + x σ(1 − σ) scale)).
+    given·(linear + gated ⊙ (σ + x σ(1 − σ) scale)). Sums over rows are products of a vector and a matrix, so that only
+    the gradient itself is multiplied by *given*.
     """
-    of_linear, of_gated = (given.reshape(-1) @ x.view(-1, HIDDEN) for x in (values, opened))
+    flat = given.reshape(-1)
+    of_linear, of_gated = (flat @ x.view(-1, HIDDEN) for x in (values, opened))
     opened.addcmul_(opened, gate, value=-1)  # x σ(1 − σ)
-    opened *= given[..., None]
-    opened *= _repeated(score.gated, values)  # the gradient before the sigmoid
+    of_shift, of_scale = (score.gated * (flat @ x.view(-1, HIDDEN)) for x in (opened, values.mul_(opened)))
     gate *= _repeated(score.gated, values)
+    gate.addcmul_(opened, _repeated(score.gated * score.scale, values).expand_as(opened))
     gate += _repeated(score.linear, values)
     gate *= given[..., None]
-    gate.addcmul_(opened, _repeated(score.scale, values).expand_as(opened))
-    of_shift, of_scale = _sum(opened), _sum(values.mul_(opened))
     return Score(of_scale, of_shift, of_linear, of_gated, given.sum()[None])
 
 
@@ -215,8 +215,3 @@ def _repeated(vector: Tensor, values: Tensor) -> Tensor:
 def _dot(values: Tensor, vector: Tensor) -> Tensor:
     """`(n, h)`."""
     return values.reshape(-1, HIDDEN).mv(vector).view(values.shape[:2])
-
-
-def _sum(values: Tensor) -> Tensor:
-    """Over rows and history, `(HIDDEN,)`; over rows first, which is fast."""
-    return values.sum(0).sum(0)
