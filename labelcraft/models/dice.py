@@ -46,7 +46,9 @@ class Dice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Of *x* `(n, width)`."""
         gate = self.gate(moments(x) if self.training else None)
-        return x * (gate.leak + (1 - gate.leak) * torch.sigmoid(x * gate.scale + gate.shift))
+        opened = x * gate.scale
+        opened = opened.add_(gate.shift).sigmoid_()  # in place: at 30,000 rows of 200, fresh memory costs most
+        return x * torch.addcmul(gate.leak, 1 - gate.leak, opened)
 
     def gate(self, batch: Moments | None) -> Gate:
         """What to do with each value, by the statistics of the *batch* in training, by the running ones without."""

@@ -33,7 +33,8 @@ class RowFunction:
     def pulled(self, cotangents: Tensors, index: Tensor, *given: Tensor) -> Tensors:
         """The gradients in *given*: history and tensors."""
         if self.pull:
-            return self.pull(cotangents, index, *given)
+            with torch.inference_mode():  # without autograd's bookkeeping: a piece is eighty small calls
+                return self.pull(cotangents, index, *given)
         leaves = [x.detach().requires_grad_() for x in given]
         with torch.enable_grad():
             made = self.value(index, *leaves)
