@@ -35,7 +35,7 @@ from labelcraft.labels.registry import LEARNED, make_label, parse_spec
 from labelcraft.learners import Crafting, Learner, Supervised
 from labelcraft.options import CraftOptions, TrainOptions
 from labelcraft.splits import Split
-from labelcraft.train import Epoch, train
+from labelcraft.train import Epoch, best_of, train
 from retrieval.folders import building
 from retrieval.tables import Columns as C
 
@@ -114,7 +114,7 @@ def run_variant(
     draft = folder.with_name(f"{folder.name}.training")
     learner = make_learner(split, variant, options)
     epochs = train(split, learner, options, draft, on_epoch)
-    best = max((e for e in epochs if e.may_be_best), key=lambda e: e.criterion, default=epochs[-1])
+    best = best_of(epochs) or epochs[-1]
     asked = candidates(split, split.test, options.k)
     about = {
         "name": variant.name,

@@ -13,7 +13,7 @@ from labelcraft.learners import Crafting
 from labelcraft.options import CraftOptions, TrainOptions
 from labelcraft.runs import given_labels
 from labelcraft.splits import Split, SplitOptions
-from labelcraft.train import Epoch, train
+from labelcraft.train import Epoch, best_of, train
 from retrieval.errors import ConfigError
 from retrieval.folders import refuse_existing, writing
 
@@ -83,7 +83,7 @@ def _learn(request: SaveRequest, split: Split, progress: Callable[[int, int], No
     learner = Crafting(split, request.options, request.craft)
     most = request.options.max_epochs
     epochs = train(split, learner, request.options, draft, lambda epoch: progress(epoch.number, most))
-    best = max((epoch for epoch in epochs if epoch.may_be_best), key=lambda epoch: epoch.criterion, default=epochs[-1])
+    best = best_of(epochs) or epochs[-1]
     options = {"options": asdict(request.options), "craft": asdict(request.craft)}
     about = {**_about(request), **fitted_on(split.data.log.feedback[learner.rows]), **options}
     save_label(learner.label, request.out, fitted_on=about, overwrite=request.overwrite)

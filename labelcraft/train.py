@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,12 @@ class Epoch:
     noted: Numbers
 
 
+def best_of(epochs: Sequence[Epoch]) -> Epoch | None:
+    """The sound one of the highest criterion, the first of equals; None where all collapsed."""
+    sound = [epoch for epoch in epochs if epoch.may_be_best]
+    return max(sound, key=lambda epoch: epoch.criterion, default=None)
+
+
 @dataclass
 class State:
     """How far a training is."""
@@ -43,9 +49,7 @@ class State:
 
     @property
     def best_epoch(self) -> Epoch | None:
-        """The sound one of the highest criterion, the first of equals."""
-        sound = [epoch for epoch in self.epochs if epoch.may_be_best]
-        return max(sound, key=lambda epoch: epoch.criterion, default=None)
+        return best_of(self.epochs)
 
     def is_over(self, options: TrainOptions) -> bool:
         """Whether nothing better came for long enough, or the last epoch has been."""
