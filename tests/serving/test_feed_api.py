@@ -433,7 +433,7 @@ def test_the_slot_that_explores_tells_its_probability(divided, clock):
     weights = np.exp((pool - pool.max()) / (0.5 * pool.std()))
     expected = {video["video_id"]: p for video, p in zip(ranked[3:8], weights / weights.sum(), strict=True)}
 
-    pages = [feed(divided, "k=4&system=curious").json()["videos"] for _ in range(20)]
+    pages = [feed(divided, "k=4&system=curious").json()["videos"] for _ in range(60)]
 
     certain = [video["video_id"] for video in ranked[:3]]
     assert {tuple(v["video_id"] for v in page if v["rank"] != 2) for page in pages} == {tuple(certain)}
