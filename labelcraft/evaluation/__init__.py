@@ -1,0 +1,1 @@
+"""Evaluation of feeds: examination propensities, and systems compared point in time on logged impressions."""
