@@ -112,22 +112,27 @@ class Log:
     _video_products: Ragged
     _impressions: "_Impressions"
 
-    def events(self, user_rows: Ints, at_us: int, limit: int = 100) -> Events:
-        """The last *limit* weighted events of each user before *at_us*; an unknown user (−1) has none."""
+    def events(self, user_rows: Ints, at_us: int | Ints, limit: int = 100) -> Events:
+        """The last *limit* weighted events of each user before *at_us*; an unknown user (−1) has none.
+
+        Args:
+            user_rows: a user may stand there several times, each time for another moment.
+            at_us: one time for all, or `(len(user_rows),)` for each.
+        """
         e = self._events
         owners, positions = _rows_of(user_rows, e.offsets)
-        known = (e.times_us[positions] < at_us) & (e.weights[positions] > 0)
+        known = (e.times_us[positions] < _each(at_us, owners)) & (e.weights[positions] > 0)
         owners, positions = owners[known], positions[known]
         counts = np.bincount(owners, minlength=len(user_rows))
         lengths = np.minimum(counts, limit)
         taken = positions[spans(offsets_of(counts)[1:] - lengths, lengths)]
         return Events(e.product_rows[taken], e.times_us[taken], e.weights[taken], offsets_of(lengths))
 
-    def seen(self, user_rows: Ints, at_us: int) -> Ragged:
-        """The videos that each user reached before *at_us*, each once."""
+    def seen(self, user_rows: Ints, at_us: int | Ints) -> Ragged:
+        """The videos that each user reached before *at_us*, each once; arguments as of `events`."""
         i = self._impressions
         owners, positions = _rows_of(user_rows, i.offsets)
-        known = (i.times_us[positions] < at_us) & i.reached[positions]
+        known = (i.times_us[positions] < _each(at_us, owners)) & i.reached[positions]
         n_videos = len(self._video_products)
         keys = np.unique(owners[known] * n_videos + i.video_rows[positions[known]])
         return group(keys // max(n_videos, 1), keys % max(n_videos, 1), len(user_rows))
@@ -186,6 +191,11 @@ def _rows_of(user_rows: Ints, offsets: Ints) -> tuple[Ints, Ints]:
     known = np.maximum(user_rows, 0)
     lengths = np.where(user_rows >= 0, offsets[known + 1] - offsets[known], 0)
     return np.repeat(np.arange(len(user_rows)), lengths), spans(offsets[known], lengths)
+
+
+def _each(at_us: int | Ints, owners: Ints) -> int | Ints:
+    """The time that holds for each of what belongs to *owners*."""
+    return at_us[owners] if isinstance(at_us, np.ndarray) else at_us
 
 
 def make_log(

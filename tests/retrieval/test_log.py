@@ -62,6 +62,14 @@ def test_weights_of_event_kinds_are_kept():
     assert log.events(rows_of(log, "ann"), log.end_us).lengths.tolist() == [0]
 
 
+def test_each_row_may_ask_for_another_time_though_the_user_is_the_same():
+    log = log_of(impressions=shop.impressions_frame())
+    rows, times = rows_of(log, "ann", "ann", "nobody"), np.array([to_us(shop.at(hour)) for hour in (11, 23, 23)])
+
+    assert log.events(rows, times).lengths.tolist() == [1, 2, 0]
+    assert log.seen(rows, times).lengths.tolist() == [0, 1, 0]
+
+
 def test_seen_are_the_videos_reached_before_the_time():
     log = log_of(impressions=shop.impressions_frame())
 
