@@ -12,6 +12,7 @@ products category and color, each where it is there.
 - Rows are faulty by the same rules as everywhere in Lookreel; of the log only what is kept here is ever in memory.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import polars as pl
@@ -50,7 +51,7 @@ def scan_impressions(path: Path) -> RawLog:
     """The reached impressions of a shop's folder of tables."""
     videos = _videos(path)
     file = path / "impressions.parquet"
-    rows = _usable(_scan(file), file, videos[VIDEO])
+    rows = _usable(scan_log(file, list(KINDS.values())), file, videos[VIDEO])
     _refuse_duplicates(rows, file)
     names = rows.collect_schema().names()
     kinds = {kind: column for kind, column in KINDS.items() if column in names}
@@ -66,8 +67,12 @@ def scan_impressions(path: Path) -> RawLog:
     return RawLog(reached, videos.lazy(), tuple(kinds), fields, catalogue=True)
 
 
-def _scan(file: Path) -> pl.LazyFrame:
-    """The columns of the log that are read, checked and cast as `retrieval.tables` would."""
+def scan_log(file: Path, optional: Collection[str]) -> pl.LazyFrame:
+    """The log's required columns and those of *optional* that are there, checked and cast as in `retrieval.tables`.
+
+    Raises:
+        TableError: the file is absent or no parquet, or a column is absent or of another type.
+    """
     if not file.is_file():
         raise TableError(
             f"There is no table {file}, so there is no watch time to learn from.",
@@ -79,7 +84,7 @@ def _scan(file: Path) -> pl.LazyFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(file, error) from error
     require_columns(file, types.names(), list(IMPRESSIONS.required))
-    kept = {**IMPRESSIONS.required, **{name: IMPRESSIONS.optional[name] for name in KINDS.values() if name in types}}
+    kept = {**IMPRESSIONS.required, **{name: IMPRESSIONS.optional[name] for name in optional if name in types}}
     for name, kind in kept.items():
         _check_type(types[name], name, kind, file)
     return scan.select(

@@ -1,4 +1,4 @@
-"""The plots of reports and explanations. The only module of this package that imports matplotlib.
+"""The plots of reports and explanations, and what all plots share. The only module that imports matplotlib.
 
 Each function draws one panel as an SVG element: pages lay panels out in a grid, so that a phone shows them one below
 the other at a size that can be read.
@@ -20,7 +20,7 @@ INK, FAINT, RULE, PAPER = "#22201e", "#7a766f", "#dcd7cf", "#ffffff"
 LEARNED_COLOUR, OTHER_COLOUR, RANDOM_COLOUR = "#225648", "#c2b6a6", "#c0714f"
 HEAT = ("#f6f1e7", "#d9d6b6", "#9fbf9c", "#5a9a86", "#2f6f66", "#173c40")  # one hue's way from paper to ink
 LEVELS, DARK = np.arange(1, 10) / 10, 0.45
-_STYLE = {
+STYLE = {
     "font.size": 10, "axes.labelsize": 9.5,
     "axes.edgecolor": RULE, "axes.labelcolor": INK, "text.color": INK, "xtick.color": FAINT,
     "ytick.color": FAINT, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
@@ -78,7 +78,7 @@ def require_plots() -> Any:
 def dots_svg(dots: Sequence[Dot], marks: Sequence[Mark], title: str, axis: str) -> str:
     """Estimates with their intervals by label, and what to read them by: off the axis where it is far away."""
     plt = require_plots()
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(3.7, 1.25 + 0.27 * len(dots)))
         places = np.arange(len(dots))[::-1]
         for place, dot in zip(places, dots, strict=True):
@@ -97,7 +97,7 @@ def dots_svg(dots: Sequence[Dot], marks: Sequence[Mark], title: str, axis: str) 
         axes.spines["left"].set_visible(False)
         axes.grid(axis="x")
         axes.locator_params(axis="x", nbins=5)
-        return _svg(plt, figure)
+        return svg_of(plt, figure)
 
 
 def durations_svg(durations: Durations, one: Histogram, is_learned: bool, top: float) -> str:
@@ -107,7 +107,7 @@ def durations_svg(durations: Durations, one: Histogram, is_learned: bool, top: f
         top: the highest share of all panels, so that they can be compared.
     """
     plt = require_plots()
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(2.4, 1.75))
         edges = np.array(durations.edges_s)
         colour = LEARNED_COLOUR if is_learned else OTHER_COLOUR
@@ -120,13 +120,13 @@ def durations_svg(durations: Durations, one: Histogram, is_learned: bool, top: f
         axes.set_xlabel(f"duration, s; mean {one.mean_s:.1f}")
         axes.set_ylabel("share, %")
         axes.grid(axis="y")
-        return _svg(plt, figure)
+        return svg_of(plt, figure)
 
 
 def sweep_svg(taus: Sequence[float], estimates: Sequence[Estimate], best: Mark | None, title: str, axis: str) -> str:
     """The paper's figure 3 for one metric: LabelCraft over τ with its interval, and the best other label."""
     plt = require_plots()
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(3.7, 2.6))
         lows, means, highs = (np.array([getattr(e, end) for e in estimates]) for end in ("low", "mean", "high"))
         axes.fill_between(taus, lows, highs, color=LEARNED_COLOUR, alpha=0.16, linewidth=0)
@@ -142,13 +142,13 @@ def sweep_svg(taus: Sequence[float], estimates: Sequence[Estimate], best: Mark |
         axes.set_xlabel("temperature τ")
         axes.set_ylabel(axis)
         axes.grid(axis="y")
-        return _svg(plt, figure)
+        return svg_of(plt, figure)
 
 
 def curves_svg(curves: Sequence[Curve], name: str, is_learned: bool, low: float, high: float) -> str:
     """The criterion over epochs, a line a seed, the epochs that were kept as dots; *low* and *high* of all panels."""
     plt = require_plots()
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(2.4, 1.75))
         colour = LEARNED_COLOUR if is_learned else FAINT
         for curve in curves:
@@ -162,20 +162,20 @@ def curves_svg(curves: Sequence[Curve], name: str, is_learned: bool, low: float,
         axes.set_xlabel("epoch")
         axes.set_ylabel("criterion")
         axes.grid(axis="y")
-        return _svg(plt, figure)
+        return svg_of(plt, figure)
 
 
 def heat_svg(heat: Heat, title: str) -> str:
     """A label over watch time and duration; its levels are labelled, and the line is where videos end."""
     plt = require_plots()
-    with plt.rc_context(_STYLE):
-        return _svg(plt, _draw_heats(plt, [heat], [title]))
+    with plt.rc_context(STYLE):
+        return svg_of(plt, _draw_heats(plt, [heat], [title]))
 
 
 def heats_png(heats: Sequence[Heat], titles: Sequence[str]) -> bytes:
     """All panels side by side as one picture."""
     plt = require_plots()
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         file = io.BytesIO()
         figure = _draw_heats(plt, heats, titles)
         figure.savefig(file, format="png", dpi=200)
@@ -245,7 +245,7 @@ def _draw_marks(axes: Any, marks: Sequence[Mark], height: float) -> None:
         axes.text(at, height, text, color=RANDOM_COLOUR, fontsize=8.5, ha=side, va="bottom")
 
 
-def _svg(plt: Any, figure: Any) -> str:
+def svg_of(plt: Any, figure: Any) -> str:
     """The figure as an SVG element without a prolog and without a date."""
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
