@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 logger = logging.getLogger(__name__)
-EXIT_USER_ERROR = 2
+EXIT_USER_ERROR = UserFacingError.exit_code
 EXIT_QUARANTINED = 3
 LOG_EVERY_S = 10.0
 WIDE = 400  # characters
 
 
 def run(app: Callable[[], Any]) -> None:
-    """Run a command line: a user's error is one message and exit code 2, anything else is ours and shows its trace."""
+    """Run a command line: a user's error is one message and its exit code; anything else is ours and shows its trace."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         app()
     except UserFacingError as error:
         sys.stderr.write(f"{error}\n")
-        sys.exit(EXIT_USER_ERROR)
+        sys.exit(error.exit_code)
     except OSError as error:  # a path that cannot be read or written, a full disk
         if error.strerror is None:
             raise

@@ -5,7 +5,12 @@ from types import ModuleType
 
 
 class UserFacingError(Exception):
-    """Something the user can mend. *message* says what happened, with both values; *cure* says what to do."""
+    """Something the user can mend. *message* says what happened, with both values; *cure* says what to do.
+
+    *exit_code* is how a command ends by it.
+    """
+
+    exit_code = 2
 
     def __init__(self, message: str, cure: str) -> None:
         super().__init__(f"{message}\n{cure}")
