@@ -49,7 +49,9 @@ class CraftOptions:
 
     *labeler_rate* is the labelling model's learning rate, *head* the loss that fits the recommender to its labels,
     *users_a_step* how many hold-out users each step looks at, *start* the label that the labelling model is fitted to
-    before the first step, so that it does not begin as noise. *tau* and *tau_times* are of eq. 12.
+    before the first step, so that it does not begin as noise. *tau* and *tau_times* are of eq. 12. *refit* fits another
+    recommender to the labels as they end, on the hold-out rows too, as every other label has it: the one that the labels
+    were learned with followed them while they moved.
     """
 
     labeler_rate: float = 1e-3
@@ -60,6 +62,7 @@ class CraftOptions:
     users_a_step: int = 256
     start: str = "D2Q"
     ablation: Ablation = Ablation.NONE
+    refit: bool = True
 
     def objective(self, k: int) -> Objective:
         """The platform's objectives, without what the ablation takes away."""

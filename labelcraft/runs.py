@@ -9,6 +9,7 @@ A run is whole or absent. Rankings that learn nothing stand beside them, with th
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ from retrieval.folders import building
 from retrieval.tables import Columns as C
 
 RUN, USERS, TOP, LABEL = "run.json", "users.parquet", "top.parquet", "label"
+REFIT = "refit"
 NWTG, DS, NEG, ENGAGED = "nwtg", "ds", "neg", "engaged"
 
 
@@ -114,7 +116,7 @@ def run_variant(
     draft = folder.with_name(f"{folder.name}.training")
     learner = make_learner(split, variant, options)
     epochs = train(split, learner, options, draft, on_epoch)
-    best = best_of(epochs) or epochs[-1]
+    final, refitted = _refit(split, learner, variant, options, draft / REFIT)
     asked = candidates(split, split.test, options.k)
     about = {
         "name": variant.name,
@@ -123,14 +125,23 @@ def run_variant(
         "options": asdict(options),
         "craft": asdict(variant.craft) if variant.is_learned else None,
         "epochs": [asdict(epoch) for epoch in epochs],
-        "best_epoch": best.number,
-        "seconds": sum(epoch.seconds for epoch in epochs),
+        "best_epoch": (best_of(epochs) or epochs[-1]).number,
+        "refit": [asdict(epoch) for epoch in refitted],
+        "seconds": sum(epoch.seconds for epoch in (*epochs, *refitted)),
     }
-    scores = score(learner.model, asked, learner.weights)
+    scores = score(final.model, asked, final.weights)
     _write(folder, about, split, asked, scores, learner.rows, labels_of(learner))
-    for file in draft.iterdir():
-        file.unlink()
-    draft.rmdir()
+    shutil.rmtree(draft)
+
+
+def _refit(
+    split: Split, learner: Learner, variant: Variant, options: TrainOptions, draft: Path
+) -> tuple[Learner, list[Epoch]]:
+    """The learner whose recommender is evaluated, and its curve where it is another than *learner*."""
+    if not (variant.is_learned and variant.craft.refit):
+        return learner, []
+    final = Supervised(split, labels_of(learner), options)
+    return final, train(split, final, options, draft)
 
 
 def run_references(split: Split, k: int, folder: Path) -> None:

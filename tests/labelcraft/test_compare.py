@@ -89,6 +89,34 @@ def test_a_saved_label_is_compared_by_its_folder(request_, out, tmp_path):
     assert saved.is_dir()
 
 
+def test_labelcraft_is_judged_by_a_recommender_fitted_to_its_final_labels(request_, out, tmp_path):
+    saved = out / "runs" / "LabelCraft" / "0"
+
+    given = compare(replace(request_, out=tmp_path / "given", labels=(f"given={saved / 'label'}",), seeds=1))
+
+    by_folder = next(run for run in load_runs(given) if run.name == "given")
+    by_name = next(run for run in load_runs(out) if (run.name, run.seed) == ("LabelCraft", 0))
+    assert by_name.top.equals(by_folder.top)
+    assert [epoch["number"] for epoch in json.loads((saved / "run.json").read_text())["refit"]] == [1, 2]
+
+
+def test_without_a_refit_labelcraft_is_judged_by_the_recommender_it_was_learned_with(request_, out, tmp_path):
+    joint = compare(
+        replace(
+            request_,
+            out=tmp_path / "joint",
+            labels=("LabelCraft",),
+            seeds=1,
+            craft=replace(request_.craft, refit=False),
+        )
+    )
+
+    (run,) = (run for run in load_runs(joint) if run.name == "LabelCraft")
+    refitted = next(run for run in load_runs(out) if (run.name, run.seed) == ("LabelCraft", 0))
+    assert json.loads((run.folder / "run.json").read_text())["refit"] == []
+    assert not run.top.equals(refitted.top)
+
+
 def test_a_run_s_label_remembers_how_far_its_rows_reach(out):
     about = read_manifest(out / "runs" / "WT" / "0" / "label")["fitted_on"]
 

@@ -35,24 +35,31 @@ def test_a_ranking_by_watch_time_is_the_best_by_nwtg(parts):
     assert_allclose(np.nan_to_num(measure(asked, scores["oracle of NEG"]).neg, nan=1.0), 1.0)
 
 
-def test_the_criterion_is_zero_for_random_and_one_for_what_is_best_by_all():
-    criterion = Criterion(low=(0.4, 2.0, 0.2), high=(1.0, 4.0, 1.0))
+def measures(nwtg, ds, neg):
+    return Measures(np.array([nwtg]), np.array([ds]), np.array([neg]))
 
-    def measures(nwtg, ds, neg):
-        return Measures(np.array([nwtg]), np.array([ds]), np.array([neg]))
+
+def test_the_criterion_is_zero_for_random_and_counts_a_per_cent_of_each_metric_alike():
+    criterion = Criterion(random=(0.4, 2.0, 0.2))
 
     assert criterion(measures(0.4, 2.0, 0.2)) == 0.0
-    assert criterion(measures(1.0, 4.0, 1.0)) == 1.0
-    # halfway by the first alone: (1/2 + 0 + 0) / 3
-    assert criterion(measures(0.7, 2.0, 0.2)) == pytest.approx(1 / 6)
+    # twice one, half of another: nothing is gained
+    assert criterion(measures(0.8, 1.0, 0.2)) == pytest.approx(0.0)
+    assert criterion(measures(0.8, 4.0, 0.4)) == pytest.approx(np.log(2))
 
 
 def test_a_metric_that_the_log_cannot_tell_is_left_out_of_the_criterion():
-    criterion = Criterion(low=(0.4, 2.0, np.nan), high=(1.0, 4.0, np.nan))
+    criterion = Criterion(random=(0.4, 2.0, np.nan))
 
-    value = criterion(Measures(np.array([0.7]), np.array([3.0]), np.array([np.nan])))
+    # (ln 2 + ln 1.5) / 2
+    assert criterion(measures(0.8, 3.0, np.nan)) == pytest.approx(np.log(3) / 2)
 
-    assert value == pytest.approx(0.5)
+
+def test_a_metric_of_zero_leaves_the_criterion_a_number():
+    criterion = Criterion(random=(0.4, 2.0, 0.2))
+
+    # ln 1e-6 of three
+    assert criterion(measures(0.4, 2.0, 0.0)) == pytest.approx(np.log(1e-6) / 3)
 
 
 def test_popularity_counts_rows():
