@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -12,14 +12,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.conventional import GivenSpace
 from retrieval.exploration import Exploration
 from retrieval.half import floats
 from retrieval.index.protocol import Mask, Neighbours, VectorIndex, take_best
-from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, Statistics, full_weights
+from retrieval.log import DEFAULT_EVENT_WEIGHTS, Events, full_weights
 from retrieval.ragged import Ints, Ragged
 from retrieval.rules import FeedRules
-from retrieval.spaces import Space
-from retrieval.towers.user import global_vector, recency_weights, user_vectors
+from retrieval.towers.user import recency_weights, user_vectors
 from retrieval.where import Where
 
 DAY_S = 86_400.0
@@ -32,6 +32,7 @@ class SystemKind(StrEnum):
     RECENCY = "recency"
     POPULARITY = "popularity"
     MULTIMODAL = "multimodal"
+    CONVENTIONAL = "conventional"
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,17 @@ class SystemConfig:
 
 @dataclass(frozen=True)
 class Audience:
-    """The users who ask, at *at_us*: their events before it, their markets, and the video rows they have seen."""
+    """The users who ask, at *at_us*: their events before it, their markets, and the video rows they have seen.
+
+    Of those who are *forgotten* nothing is used that was learned of them, such as a vector that a training gave them.
+    """
 
     user_ids: Sequence[str]
     events: Events
     seen: Ragged
     at_us: int
     markets: Sequence[str | None]
+    forgotten: Collection[str] = ()
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -80,19 +85,24 @@ class Audience:
         """One of them alone."""
         seen = self.seen[user]
         alone = Ragged(seen, np.array([0, len(seen)]))
-        return Audience([self.user_ids[user]], self.events.of_user(user), alone, self.at_us, [self.markets[user]])
+        own_id, events = [self.user_ids[user]], self.events.of_user(user)
+        return Audience(own_id, events, alone, self.at_us, [self.markets[user]], self.forgotten)
 
 
 @dataclass(frozen=True)
 class Answer:
     """The best unseen videos of each user.
 
-    *vectors* are the users' own, where the system has such, *touched* what they are made of.
+    *vectors* are the users' own, where the system makes such, *touched* what they are made of. *known* `(n_users,)` is
+    false where a personal system knew nothing of the user; None of a system that is not personal. *exact* says that all
+    videos were compared.
     """
 
     neighbours: Neighbours
     vectors: NDArray[np.float32] | None = None
     touched: "Touched | None" = None
+    known: Mask | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,11 @@ class Touched:
 class System(Protocol):
     """Ranks videos for users. It sees only what the audience and its own statistics know."""
 
+    @property
+    def has(self) -> Mask | None:
+        """True `(n_videos,)` for the videos that it can rank; None where that is all of them."""
+        ...
+
     def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
         """The *k* best videos of each user that are *eligible* `(n_videos,)` and that this user has not seen."""
         ...
@@ -121,6 +136,7 @@ class StaticSystem:
 
     scores: NDArray[np.float64]
     order: Ints
+    has = None
 
     def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
         """The *k* best of the one order, less what each user has seen."""
@@ -146,12 +162,20 @@ class RandomSystem:
     """Another order for each user, the same at each call."""
 
     seed: int
+    has = None
+
+    def keys(self, user_ids: Sequence[str]) -> NDArray[np.uint64]:
+        """A number for each user, to ask `scores` with."""
+        return np.array([zlib.crc32(f"{self.seed}/{user}".encode()) for user in user_ids], np.uint64)
+
+    def scores(self, keys: NDArray[np.uint64], rows: Ints) -> NDArray[np.float32]:
+        """Uniform scores in [0, 1) of (seed, user, video), of users' *keys* and videos' *rows* that broadcast."""
+        return _uniform(keys * np.uint64(0x9E3779B97F4A7C15) + rows.astype(np.uint64))
 
     def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
-        """Uniform scores in [0, 1) of (seed, user, video)."""
-        users = np.array([zlib.crc32(f"{self.seed}/{user}".encode()) for user in audience.user_ids], np.uint64)
+        """The *k* highest of the scores."""
         rows = np.flatnonzero(eligible)
-        scores = _uniform(users[:, None] * np.uint64(0x9E3779B97F4A7C15) + rows[None].astype(np.uint64))
+        scores = self.scores(self.keys(audience.user_ids)[:, None], rows[None])
         depth = k + int(audience.seen.lengths.max(initial=0))
         best = take_best(np.broadcast_to(rows, scores.shape), scores, depth)
         return Answer(drop_seen(best, audience.seen, k, len(eligible)))
@@ -170,6 +194,7 @@ class MultimodalSystem:
     fallbacks: NDArray[np.float32]
     markets: tuple[str, ...]
     half_life_s: float
+    has = None
 
     def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
         """The nearest unseen videos of each user's vector."""
@@ -178,7 +203,8 @@ class MultimodalSystem:
         vectors = self.vectors(audience, touched)
         depth = min(self.index.n_items, k + int(audience.seen.lengths.max(initial=0)))
         found = self.index.search(vectors, max(1, depth), eligible)
-        return Answer(drop_seen(found, audience.seen, k, len(eligible)), vectors, touched)
+        unseen = drop_seen(found, audience.seen, k, len(eligible))
+        return Answer(unseen, vectors, touched, audience.events.lengths > 0, self.index.exact)
 
     def vectors(self, audience: Audience, touched: Touched) -> NDArray[np.float32]:
         """The users' vectors `(n_users, dim)`: the tower's, or the market's or overall global vector."""
@@ -191,6 +217,25 @@ class MultimodalSystem:
             offsets = np.append(audience.events.offsets[known], audience.events.offsets[-1])
             vectors[known] = user_vectors(touched.vectors, touched.weights, offsets)
         return vectors
+
+
+@dataclass(frozen=True)
+class ConventionalSystem:
+    """The two-tower baseline: the dot product of the vectors that a training gave to users and videos."""
+
+    given: GivenSpace
+
+    @property
+    def has(self) -> Mask:
+        return self.given.has
+
+    def rank(self, audience: Audience, k: int, eligible: Mask) -> Answer:
+        """The nearest unseen videos of each user's given vector; videos without a vector of their own have no place."""
+        users = self.given.of_users(audience.user_ids, audience.forgotten)
+        depth = min(self.given.index.n_items, k + int(audience.seen.lengths.max(initial=0)))
+        found = self.given.index.search(users.vectors, max(1, depth), eligible & self.given.has)
+        unseen = drop_seen(found, audience.seen, k, len(eligible))
+        return Answer(unseen, known=~users.unknown, exact=self.given.index.exact)
 
 
 def event_weights(events: Events, half_life_s: float) -> NDArray[np.float64]:
@@ -215,71 +260,8 @@ def drop_seen(found: Neighbours, seen: Ragged, k: int, n_videos: int) -> Neighbo
     return Neighbours(rows, scores)
 
 
-def global_vectors(product_vectors: NDArray[np.floating], statistics: Statistics) -> NDArray[np.float32]:
-    """The global vector overall and of each market `(1 + n_markets, dim)`."""
-    return np.array([global_vector(product_vectors, row) for row in statistics.product_popularity], np.float32)
-
-
 def _uniform(keys: NDArray[np.uint64]) -> NDArray[np.float32]:
     """SplitMix64's output function: well-mixed values in [0, 1) from distinct keys, without state."""
     keys = (keys ^ (keys >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     keys = (keys ^ (keys >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return ((keys ^ (keys >> np.uint64(31))) >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
-
-
-@dataclass(frozen=True)
-class Background:
-    """What systems rank by beside their choices; what does not depend on the user is computed once."""
-
-    space: Space
-    published_us: Ints
-    statistics: Statistics
-
-    @cached_property
-    def fallbacks(self) -> NDArray[np.float32]:
-        return global_vectors(self.space.product_vectors, self.statistics)
-
-    @cached_property
-    def newest_first(self) -> Ints:
-        return best_first(self.published_us)
-
-    @cached_property
-    def popular_first(self) -> Ints:
-        return best_first(self.statistics.video_popularity)
-
-    def prepare(self) -> None:
-        """Work out all of it now rather than with the first user."""
-        self.fallbacks, self.newest_first, self.popular_first  # noqa: B018 - each is kept from its first use on
-
-
-def _multimodal(known: Background, config: SystemConfig, at_us: int) -> System:
-    space = known.space
-    return MultimodalSystem(
-        space.index, space.product_vectors, known.fallbacks, known.statistics.markets, config.half_life_s
-    )
-
-
-def _recency(known: Background, config: SystemConfig, at_us: int) -> System:
-    """Scores are minus the age in days."""
-    return StaticSystem((known.published_us - at_us) / (DAY_S * 1e6), known.newest_first)
-
-
-def _popularity(known: Background, config: SystemConfig, at_us: int) -> System:
-    return StaticSystem(known.statistics.video_popularity.astype(np.float64), known.popular_first)
-
-
-def _random(known: Background, config: SystemConfig, at_us: int) -> System:
-    return RandomSystem(config.seed)
-
-
-SYSTEM_BUILDERS: Mapping[SystemKind, Callable[[Background, SystemConfig, int], System]] = {
-    SystemKind.MULTIMODAL: _multimodal,
-    SystemKind.RECENCY: _recency,
-    SystemKind.POPULARITY: _popularity,
-    SystemKind.RANDOM: _random,
-}
-
-
-def make_system(config: SystemConfig, known: Background, at_us: int) -> System:
-    """The system that *config* describes, as of *at_us*."""
-    return SYSTEM_BUILDERS[config.kind](known, config, at_us)
