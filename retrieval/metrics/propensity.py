@@ -6,8 +6,8 @@ delivered, perhaps reached (the feed was scrolled to it, which is observed), and
 (which is not): q_p = P(reached) · P(attended to | reached). `METHODS` says what each estimator takes for granted.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -29,6 +29,7 @@ from retrieval.metrics.harvest import (
 )
 
 MIN_REACHES = 100  # a curve ends before the first position reached less often
+N_GROUPS, _T_95 = 20, 2.093  # groups of users, and the 97.5 % quantile of Student's t with one degree less
 
 
 class Method(StrEnum):
@@ -86,6 +87,16 @@ class Counts:
         """The sums of a cell's column at each position, `(longest feed,)`."""
         return np.bincount(self.position, values, len(self.at_risk) + 1)[1:].astype(np.int64)
 
+    def without(self, part: "Counts") -> "Counts":
+        """These counts, made by `merged`, less those of one of their parts."""
+        longest = len(self.at_risk)
+        row = np.searchsorted(_keys(self, longest), _keys(part, longest))
+        less = {name: getattr(self, name).copy() for name in _OF_CELLS}
+        for name, values in less.items():
+            np.subtract.at(values, row, getattr(part, name))
+        feeds = {name: getattr(self, name) - _padded(getattr(part, name), longest) for name in _OF_FEEDS}
+        return replace(self, **less, **feeds)
+
     def delivered_cells(self, n: int) -> Cells:
         """What was delivered at the first *n* positions: a slot that was not reached is a trial without success."""
         return self._cells(self.shown, n)
@@ -107,11 +118,10 @@ def feeds_by_position(length: ArrayLike, last_reached: ArrayLike, n_feeds: Array
     ([3, 3, 1], [3, 2, 1])
     """
     length, last_reached = np.asarray(length, np.int64), np.asarray(last_reached, np.int64)
-    position = np.arange(1, int(length.max(initial=0)) + 1)[:, None]
-    feeds = np.asarray(n_feeds, np.int64)
-    at_risk = ((length >= position) & (last_reached >= position - 1)) @ feeds
-    went_on = (last_reached >= position) @ feeds
-    return np.asarray(at_risk), np.asarray(went_on)
+    n = int(length.max(initial=0))
+    ends = (np.minimum(length, last_reached + 1), last_reached)
+    at_risk, went_on = (np.bincount(end, np.asarray(n_feeds), n + 1)[:0:-1].cumsum()[::-1] for end in ends)
+    return at_risk.astype(np.int64), went_on.astype(np.int64)
 
 
 def apply(curve: Curve, position: ArrayLike) -> Floats:
@@ -158,19 +168,26 @@ def survival(counts: Counts, n: int) -> Floats:
 
 
 def merged(parts: Sequence[Counts]) -> Counts:
-    """The counts of several parts of a log that number videos alike and share no feed."""
+    """The counts of several parts of a log that number videos alike and share no feed, one row a cell."""
     longest = max(len(part.at_risk) for part in parts)
-    video, position = (np.concatenate([getattr(part, name) for part in parts]) for name in ("video", "position"))
-    keys, row = np.unique(video * (longest + 1) + position, return_inverse=True)
-    shown, reached, positives = (
-        np.bincount(row, np.concatenate([getattr(part, name) for part in parts]), len(keys)).astype(np.int64)
-        for name in ("shown", "reached", "positives")
-    )
-    at_risk, went_on = (
-        np.sum([np.pad(feeds, (0, longest - len(feeds))) for feeds in columns], axis=0)
-        for columns in ([part.at_risk for part in parts], [part.went_on for part in parts])
-    )
-    return Counts(keys // (longest + 1), keys % (longest + 1), shown, reached, positives, at_risk, went_on)
+    keys, row = np.unique(np.concatenate([_keys(part, longest) for part in parts]), return_inverse=True)
+    cells = {
+        name: np.bincount(row, np.concatenate([getattr(part, name) for part in parts]), len(keys)).astype(np.int64)
+        for name in _OF_CELLS
+    }
+    feeds = {name: np.sum([_padded(getattr(part, name), longest) for part in parts], axis=0) for name in _OF_FEEDS}
+    return Counts(keys // (longest + 1), keys % (longest + 1), **cells, **feeds)
+
+
+_OF_CELLS, _OF_FEEDS = ("shown", "reached", "positives"), ("at_risk", "went_on")
+
+
+def _keys(counts: Counts, longest: int) -> Ints:
+    return counts.video * (longest + 1) + counts.position
+
+
+def _padded(by_position: Ints, longest: int) -> Ints:
+    return np.pad(by_position, (0, longest - len(by_position)))
 
 
 def estimate(method: Method, counts: Counts, min_reaches: int = MIN_REACHES) -> Curve:
@@ -184,6 +201,43 @@ def estimate(method: Method, counts: Counts, min_reaches: int = MIN_REACHES) -> 
         n_first = int(counts.by_position(counts.reached)[:1].sum())
         raise ValueError(f"position 1 was reached {n_first} times, and {min_reaches} are needed")
     return curve_of(method.value, METHODS[method].fit(counts, n), counts)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The 95 % interval of each value of a curve, `(n,)`; NaN where there is none."""
+
+    low: Floats
+    high: Floats
+
+
+def intervals(curves: Mapping[Method, Curve], parts: Sequence[Counts]) -> dict[Method, Interval]:
+    """How far *curves* may be off by chance, from what they are without one of `N_GROUPS` *parts* at a time.
+
+    Parts must be groups of users, whose slots hang together. The spread of log q over the groups is that of a jackknife
+    with N_GROUPS − 1 degrees of freedom; there is no interval where a curve needs the group that was left out.
+    """
+    total = merged(parts)
+    logs = {method: np.full((N_GROUPS, len(curve.q)), np.nan) for method, curve in curves.items()}
+    for group, part in enumerate(parts):
+        others = total.without(part)
+        for method, values in logs.items():
+            q = _if_any(method, others)[: values.shape[1]]
+            values[group, : len(q)] = np.log(q)
+    return {method: _interval(curves[method], values) for method, values in logs.items()}
+
+
+def _if_any(method: Method, counts: Counts) -> Floats:
+    try:
+        return estimate(method, counts, min_reaches=1).q
+    except ValueError:  # nothing at position 1
+        return np.empty(0)
+
+
+def _interval(curve: Curve, logs: Floats) -> Interval:
+    squares = ((logs - logs.mean(axis=0)) ** 2).sum(axis=0)
+    half = _T_95 * np.sqrt((N_GROUPS - 1) / N_GROUPS * squares)
+    return Interval(curve.q * np.exp(-half), curve.q * np.exp(half))
 
 
 @dataclass(frozen=True)
