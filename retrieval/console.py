@@ -24,7 +24,7 @@ WIDE = 400  # characters
 
 
 def run(app: Callable[[], Any]) -> None:
-    """Run a command line: a user's error is one message and its exit code; anything else is ours and shows its trace."""
+    """Run a command line: a user's error is one message and its exit code, anything else ours and shows its trace."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         app()

@@ -5,7 +5,7 @@ A run's folder holds, beside what its training needs, `vectors.json` (what they 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -219,8 +219,8 @@ class GivenSpace:
     """The vectors of a training by the rows of a snapshot's videos.
 
     *video_vectors* `(n_videos, dim)` fp16, zeros where *has* `(n_videos,)` is false: those videos have none and may not
-    be recommended by it. *user_vectors* `(n_users, dim)` stand in the order of *users*; *index* is over the videos.
-    *default*, *trained_before_us*, *about* and *fingerprint* are the run's.
+    be recommended by it. *user_vectors* `(n_users, dim)` stand in the order of *users*; *index*, of *index_kind*, is
+    over the videos. *default*, *trained_before_us*, *about* and *fingerprint* are the run's.
     """
 
     video_vectors: Half
@@ -232,6 +232,7 @@ class GivenSpace:
     fingerprint: str
     trained_before_us: int
     about: Mapping[str, Any]
+    index_kind: str = AUTO
 
     @classmethod
     def of(cls, run: RunVectors, video_ids: Sequence[str], index_kind: str = AUTO) -> "GivenSpace":
@@ -239,16 +240,18 @@ class GivenSpace:
         videos, has = videos_of(run, video_ids)
         return cls(
             videos, has, IdMap(run.user_ids), run.users, run.default, build_index(index_kind, videos),
-            run.fingerprint, run.trained_before_us, run.about,
+            run.fingerprint, run.trained_before_us, run.about, index_kind,
         )  # fmt: skip
 
     @property
     def dim(self) -> int:
         return len(self.default)
 
-    def of_users(self, user_ids: Sequence[str]) -> GivenUsers:
-        """The vectors of these users, the default for those that the training did not know."""
+    def of_users(self, user_ids: Sequence[str], forgotten: Collection[str] = ()) -> GivenUsers:
+        """The vectors of these users; the default for those that the training did not know, or are *forgotten*."""
         rows = self.users.rows(user_ids)
+        if forgotten:
+            rows[[user in forgotten for user in user_ids]] = -1
         unknown = rows < 0
         vectors = np.array(self.user_vectors[np.maximum(rows, 0)], np.float32)
         vectors[unknown] = self.default

@@ -44,11 +44,11 @@ class Explained:
         events = self.audience.events.of_user(user)
         rows = lists.neighbours.rows[user]
         rows = rows[rows >= 0]
-        moments, reasons = None, None
-        if lists.vectors is not None:
-            moments = moments_of(lists.vectors[user], space.frame_vectors[rows], space.frame_times_s[rows])
-        if self.explain and lists.touched is not None:
-            own = lists.touched.of(slice(*self.audience.events.offsets[user : user + 2]))
+        moments, reasons, answer = None, None, lists.answer
+        if answer.vectors is not None:
+            moments = moments_of(answer.vectors[user], space.frame_vectors[rows], space.frame_times_s[rows])
+        if self.explain and answer.touched is not None:
+            own = answer.touched.of(slice(*self.audience.events.offsets[user : user + 2]))
             product_ids = self.catalogue.product_ids.ids
             reasons = reasons_of(events.product_rows, own, space.video_vectors[rows], product_ids)
         return Feed(
@@ -56,12 +56,12 @@ class Explained:
             ranked(lists.neighbours, user, ids, moments, reasons, lists.propensities[user]),
             returned=len(rows),
             eligible=self._eligible(user),
-            exact=lists.vectors is None or space.index.exact,  # who has no vectors compares everything
+            exact=answer.exact,
             system=self.name or self.config.kind.value,
             system_hash=self.config.hash,
             snapshot=self.catalogue.version,
-            known=len(events.product_rows) > 0,
-            personal=lists.vectors is not None,
+            known=len(events.product_rows) > 0 if answer.known is None else bool(answer.known[user]),
+            personal=answer.known is not None,
         )
 
     def _eligible(self, user: int) -> int:

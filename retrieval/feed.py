@@ -46,7 +46,8 @@ class Feed:
 
     *eligible* counts the videos that the filters, the time and the seen ones left; *returned* may be fewer than asked;
     *exact* says that all of them were compared. *known* is false where the history holds nothing that the catalogue
-    knows: a *personal* system then answers with the global vector. *unknown_products* counts the events passed over.
+    knows, or where a training did not know the user: a *personal* system then answers with the global vector, or the
+    training's default. *unknown_products* counts the events passed over.
     """
 
     user_id: str

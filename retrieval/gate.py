@@ -186,14 +186,16 @@ def read_gate(file: Path) -> Gate:
 
 
 def _read_choice(file: Path, name: str, value: Any) -> Any:
-    kinds: dict[str, type] = {"system": str, "k": int, "users": int}
-    if name not in kinds:
-        raise ConfigError(
-            f"{file}: the gate has the unknown entry {name}.", f"Known are {', '.join((*kinds, *WORDS))}."
-        )
-    if type(value) is not kinds[name] or not value or (kinds[name] is int and value < 1):
-        what = "a name" if kinds[name] is str else "a whole number of at least 1"
-        raise ConfigError(f"{file}: gate.{name} is {value!r}, not {what}.", "Mend the value.")
+    words = {"system": "a name", "k": "a whole number of at least 1", "users": "a whole number of at least 1"}
+    if name not in words:
+        known = ", ".join((*words, *WORDS))
+        raise ConfigError(f"{file}: the gate has the unknown entry {name}.", f"Known are {known}.")
+    if isinstance(value, int) and not isinstance(value, bool):
+        fits = name != "system" and value >= 1
+    else:
+        fits = name == "system" and isinstance(value, str) and value != ""
+    if not fits:
+        raise ConfigError(f"{file}: gate.{name} is {value!r}, not {words[name]}.", "Mend the value.")
     return value
 
 

@@ -12,7 +12,7 @@ from retrieval.exploration import explore
 from retrieval.index.protocol import Mask, Neighbours, no_neighbours
 from retrieval.ragged import Ints
 from retrieval.rules import Arranged, Candidates, arrange, widen
-from retrieval.systems import Audience, System, SystemConfig, SystemKind, Touched
+from retrieval.systems import Answer, Audience, System, SystemConfig, SystemKind
 
 
 class Videos(Protocol):
@@ -34,13 +34,12 @@ class Videos(Protocol):
 class Lists:
     """What each user is shown. *propensities* `(n_users, k)` are P(this video at this place | the system).
 
-    *vectors* `(n_users, dim)` are the users' own, where the system has such, *touched* what they are made of.
+    *answer* is the system's own, of which these lists were made: whom it knew, and by which vectors it ranked.
     """
 
     neighbours: Neighbours
     propensities: NDArray[np.float64]
-    vectors: NDArray[np.float32] | None
-    touched: Touched | None
+    answer: Answer
 
 
 def rank_lists(
@@ -60,7 +59,7 @@ def rank_lists(
     if not config.rules.active and (uniforms is None or not config.exploration.active):
         answer = system.rank(audience, k, eligible)
         propensities = _propensities(config, answer.neighbours, audience, eligible)
-        return Lists(answer.neighbours, propensities, answer.vectors, answer.touched)
+        return Lists(answer.neighbours, propensities, answer)
     return _arranged_lists(videos, system, audience, k, config, eligible, uniforms)
 
 
@@ -89,7 +88,7 @@ def _arranged_lists(
     widest = config.rules.widest(int(np.count_nonzero(eligible)))
     pool = max(config.rules.depth(k), k + config.exploration.pool)
     answer = system.rank(audience, min(pool, len(eligible)), eligible)
-    lists = Lists(*_padded(len(audience), k), answer.vectors, answer.touched)
+    lists = Lists(*_padded(len(audience), k), answer)
     for user in range(len(audience)):
         found, size = Neighbours(answer.neighbours.rows[user], answer.neighbours.scores[user]), pool
         arranged = _arrange_one(videos, found, k, config, audience.at_us)

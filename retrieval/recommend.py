@@ -13,7 +13,7 @@ from retrieval.feed import Feed
 from retrieval.log import Log, from_us, make_log, to_us
 from retrieval.ranking import rank_lists
 from retrieval.snapshot import Snapshot, require_count
-from retrieval.systems import Audience, SystemConfig
+from retrieval.systems import Audience, SystemConfig, SystemKind
 from retrieval.tables import Columns as C
 from retrieval.tables import Tables
 from retrieval.where import Where
@@ -40,11 +40,27 @@ def audience_of(log: Log, user_rows: NDArray[np.int64], at_us: int, config: Syst
     )
 
 
+def refuse_later_training(snapshot: Snapshot, config: SystemConfig, at_us: int) -> None:
+    """Refuse to ask in the past what was learned since: such an answer would know the future.
+
+    Raises:
+        ConfigError: the vectors of a conventional system were trained on what came after *at_us*.
+    """
+    given = snapshot.conventional
+    if config.kind is SystemKind.CONVENTIONAL and given and given.trained_before_us > at_us:
+        raise ConfigError(
+            f"The snapshot's conventional vectors were trained on what came before {from_us(given.trained_before_us)}, "
+            f"later than the time of asking, {from_us(at_us)}.",
+            "Ask at a later time, or publish a run that was trained on what came before.",
+        )
+
+
 def recommend_user(
     snapshot: Snapshot, log: Log, user_id: str, k: int, name: str, config: SystemConfig, at_us: int, where: Where
 ) -> Feed:
     """The feed of one user, with reasons; a user nobody knows gets the global vector's."""
     statistics = log.statistics(at_us)
+    refuse_later_training(snapshot, config, at_us)
     row = log.users.row(user_id)
     if row is None:
         audience = Audience(
@@ -71,6 +87,7 @@ def recommend_all(
     statistics = log.statistics(at_us)
     eligible = snapshot.eligible(at_us, config.where + where)
     system = snapshot.system(config, at_us, statistics)
+    refuse_later_training(snapshot, config, at_us)
     video_ids = snapshot.videos[C.VIDEO_ID]
     parts = []
     for rows in _batches(len(log.users)):

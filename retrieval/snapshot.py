@@ -11,6 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from retrieval.asking import Touch, ask
+from retrieval.background import Background, make_system
+from retrieval.conventional import GivenSpace
 from retrieval.encoder import Encoder, open_encoder
 from retrieval.errors import SnapshotError, UnknownItemError
 from retrieval.explaining import Explained
@@ -24,7 +26,7 @@ from retrieval.ragged import Ints
 from retrieval.ranking import rank_lists
 from retrieval.snapshot_files import CLIP_SPACE, SnapshotManifest, live_version, read_manifest
 from retrieval.spaces import Space
-from retrieval.systems import Audience, Background, System, SystemConfig, make_system
+from retrieval.systems import Audience, System, SystemConfig, SystemKind
 from retrieval.tables import Columns as C
 from retrieval.version_files import open_version
 from retrieval.where import Where, matching, where_of
@@ -43,7 +45,10 @@ class HistoryEvent:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An opened snapshot. Rows of *videos* and *products* are the rows of every vector and count."""
+    """An opened snapshot. Rows of *videos* and *products* are the rows of every vector and count.
+
+    *conventional* holds the vectors of a training, None where no such was published.
+    """
 
     path: Path
     version: str
@@ -53,6 +58,7 @@ class Snapshot:
     spaces: Mapping[str, Space]
     manifest: SnapshotManifest = field(repr=False, compare=False)
     posters: Posters = field(repr=False, compare=False)
+    conventional: GivenSpace | None = field(default=None, repr=False, compare=False)
     _encoders: dict[str, Encoder] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -71,6 +77,11 @@ class Snapshot:
     def space(self) -> Space:
         return self.spaces[CLIP_SPACE]
 
+    @property
+    def kinds(self) -> tuple[SystemKind, ...]:
+        """The kinds of system that it can answer by."""
+        return tuple(kind for kind in SystemKind if kind is not SystemKind.CONVENTIONAL or self.conventional)
+
     @cached_property
     def creator_codes(self) -> Ints:
         return _codes(self.videos, C.CREATOR_ID)
@@ -81,7 +92,7 @@ class Snapshot:
 
     @cached_property
     def background(self) -> Background:
-        return Background(self.space, self.published_us, self.statistics)
+        return Background(self.space, self.published_us, self.statistics, self.conventional)
 
     @cached_property
     def _passing(self) -> Callable[[Where], Mask]:
@@ -106,6 +117,9 @@ class Snapshot:
 
         Args:
             statistics: what was popular by then; the snapshot's own by default.
+
+        Raises:
+            SnapshotError: the snapshot has no vectors for it.
         """
         known = replace(self.background, statistics=statistics) if statistics else self.background
         return make_system(config, known, at_us)
@@ -134,6 +148,7 @@ class Snapshot:
 
         Raises:
             UnknownItemError: *where* names no attribute.
+            SnapshotError: the snapshot has no vectors for *system*.
             ValueError: *k* is below 1, a time has no zone, *at* lies before the snapshot, or an event has no such kind.
         """
         config = system or SystemConfig()
@@ -167,6 +182,7 @@ class Snapshot:
         eligible = eligible if allowed is None else eligible & allowed
         k = min(require_count(k), max(1, len(self.video_ids)))
         system = self.system(config, audience.at_us, statistics)
+        eligible = eligible if system.has is None else eligible & system.has
         lists = rank_lists(self, system, audience, k, config, eligible, uniforms)
         explained = Explained(self, audience, lists, config, eligible, name, explain)
         return [explained.feed(user) for user in range(len(audience))]
@@ -311,16 +327,27 @@ def open_snapshot(
     path = Path(path)
     name = version or live_version(path)
     try:
-        opened = open_version(path, read_manifest(path, name), index or default_index_kind(), known, verify=verify)
-        posters = Posters(path, opened.manifest.segments, opened.spaces[CLIP_SPACE].video_vectors)
+        return open_described(path, read_manifest(path, name), known=known, index=index, verify=verify)
     except SnapshotError:
         if version or live_version(path) == name:
             raise
         # Replaced and pruned while we were reading: the version that is live now is whole.
         return open_snapshot(path, known=known, index=index, verify=verify)
+
+
+def open_described(
+    path: Path, manifest: SnapshotManifest, *, known: Snapshot | None, index: str | None, verify: bool
+) -> Snapshot:
+    """Open what *manifest* describes, be it published yet or not; arguments as in `open_snapshot`.
+
+    Raises:
+        SnapshotError: a file is missing, or differs from the manifest.
+    """
+    opened = open_version(path, manifest, index or default_index_kind(), known, verify=verify)
+    posters = Posters(path, manifest.segments, opened.spaces[CLIP_SPACE].video_vectors)
     return Snapshot(
-        path, name, opened.videos, opened.products, opened.statistics, opened.spaces, opened.manifest, posters,
-        known._encoders if known else {},
+        path, manifest.version, opened.videos, opened.products, opened.statistics, opened.spaces, manifest, posters,
+        opened.conventional, known._encoders if known else {},
     )  # fmt: skip
 
 

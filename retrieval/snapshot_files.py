@@ -23,6 +23,7 @@ SNAPSHOT = "snapshot"
 VERSIONS = "versions"
 OBJECTS = "objects"
 CLIP_SPACE = "clip"
+CONVENTIONAL_SPACE = "conventional"
 AGAIN = "Build the snapshot again."
 
 
@@ -46,6 +47,11 @@ class SnapshotFiles:
     FRAME_TIMES = "frame_times.npy"
     PRODUCT_VECTORS = "product_vectors.npy"
 
+    HAS_VECTOR = "has_vector.npy"
+    USERS = "users.parquet"
+    USER_VECTORS = "user_vectors.npy"
+    DEFAULT_VECTOR = "default_vector.npy"
+
     @staticmethod
     def of_space(space: str, name: str) -> str:
         return f"spaces/{space}/{name}"
@@ -58,6 +64,11 @@ OF_VERSION = frozenset((F.VIDEOS, F.PRODUCTS, F.REJECTED, F.UNUSED, F.VIDEO_POPU
 }
 OF_SEGMENT = frozenset((F.VIDEO_ITEMS, F.PRODUCT_ITEMS, F.POSTERS))
 OF_SPACE = frozenset((F.VIDEO_VECTORS, F.FRAME_VECTORS, F.FRAME_TIMES, F.PRODUCT_VECTORS))
+OF_CONVENTIONAL = frozenset(
+    F.of_space(CONVENTIONAL_SPACE, name)
+    for name in (F.VIDEO_VECTORS, F.HAS_VECTOR, F.USERS, F.USER_VECTORS, F.DEFAULT_VECTOR)
+)
+"""Files of the version itself, not of its segments: rows of videos are those of the version's own table."""
 
 
 @dataclass(frozen=True)
@@ -183,23 +194,28 @@ def read_manifest(path: Path, version: str | None = None) -> SnapshotManifest:
         fields = json.loads(manifest_path(path, name).read_text())
         if fields["version"] != name or fields["format"] != FORMAT:
             raise ValueError(f"it is version {fields['version']} of format {fields['format']}")
-        return _checked(fields)
+        return manifest_of(fields)
     except OSError as error:
         raise SnapshotError(f"{manifest_path(path, name)} cannot be read: {error}.", "Try again.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(f"{manifest_path(path, name)} is damaged: {error}.", AGAIN) from error
 
 
-def _checked(fields: Mapping[str, Any]) -> SnapshotManifest:
-    """The manifest's fields, if its version is that of its content and every file is named that we shall read."""
+def manifest_of(fields: Mapping[str, Any]) -> SnapshotManifest:
+    """The manifest of these fields, if its version is that of its content and every file is named that we shall read.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not.
+    """
     content = {name: fields[name] for name in ("as_of", "markets", "spaces", "segments", "files", "stores")}
     if fields["version"] != version_of(content):
         raise ValueError("its version is not that of its content")
-    of_spaces = {F.of_space(space, name) for space in (CLIP_SPACE, *fields["spaces"]) for name in OF_SPACE}
+    embedded = {CLIP_SPACE, *fields["spaces"]} - {CONVENTIONAL_SPACE}
+    of_spaces = {F.of_space(space, name) for space in embedded for name in OF_SPACE}
     segments = tuple(SegmentFiles(**segment) for segment in fields["segments"])
     if not segments:
         raise ValueError("it names no segment")
-    _require_named(fields["files"], OF_VERSION)
+    _require_named(fields["files"], OF_VERSION | (OF_CONVENTIONAL if CONVENTIONAL_SPACE in fields["spaces"] else set()))
     for segment in segments:
         _require_named(segment.files, OF_SEGMENT | of_spaces)
     return SnapshotManifest(

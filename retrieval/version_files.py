@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
+from retrieval.conventional import GivenSpace
 from retrieval.errors import SnapshotError
+from retrieval.given_files import open_given
 from retrieval.log import Statistics, to_us
-from retrieval.snapshot_files import AGAIN, F, SnapshotManifest, object_path, verify_objects
+from retrieval.snapshot_files import AGAIN, CONVENTIONAL_SPACE, F, SnapshotManifest, object_path, verify_objects
 from retrieval.spaces import Space, open_space
 from retrieval.stacked import Placement, placement_of
 
@@ -26,6 +28,8 @@ class Known(Protocol):
     def products(self) -> pl.DataFrame: ...
     @property
     def spaces(self) -> Mapping[str, Space]: ...
+    @property
+    def conventional(self) -> GivenSpace | None: ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Version:
     products: pl.DataFrame
     statistics: Statistics
     spaces: Mapping[str, Space]
+    conventional: GivenSpace | None
 
 
 def open_version(
@@ -52,14 +57,17 @@ def open_version(
     try:
         videos, products = (_table(path, manifest, known, name) for name in (F.VIDEOS, F.PRODUCTS))
         spaces = _spaces(path, manifest, known, index_kind)
+        given = open_given(path, manifest, index_kind, known)
         popularity = [load_array(path, manifest, name) for name in (F.VIDEO_POPULARITY, F.PRODUCT_POPULARITY)]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise SnapshotError(f"{path} cannot be read: {error}.", AGAIN) from error
     for space in spaces.values():
         if (len(space.video_vectors), len(space.product_vectors)) != (videos.height, products.height):
             raise SnapshotError(f"{path} holds other numbers of vectors than of items.", AGAIN)
+    if given and len(given.video_vectors) != videos.height:
+        raise SnapshotError(f"{path} holds other numbers of conventional vectors than of videos.", AGAIN)
     statistics = Statistics(to_us(manifest.as_of), popularity[0], popularity[1], manifest.markets)
-    return Version(manifest, videos, products, statistics, spaces)
+    return Version(manifest, videos, products, statistics, spaces, given)
 
 
 def load_array(path: Path, manifest: SnapshotManifest, name: str) -> Any:
@@ -89,6 +97,7 @@ def _spaces(path: Path, manifest: SnapshotManifest, known: Known | None, index_k
             before[name].segments if name in before else (),
         )
         for name, about in manifest.spaces.items()
+        if name != CONVENTIONAL_SPACE
     }  # fmt: skip
 
 

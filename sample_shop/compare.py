@@ -113,7 +113,7 @@ def rank_all(setting: Setting, k: int) -> dict[str, NDArray[np.int64]]:
         setting.log.end_us, without_users=setting.log.users.rows(setting.audience.user_ids)
     )
     lists = {}
-    for kind in SystemKind:
+    for kind in setting.snapshot.kinds:
         system = setting.snapshot.system(SystemConfig(kind=kind), setting.log.end_us, statistics)
         lists[kind.value] = system.rank(setting.audience, k, setting.eligible).neighbours.rows
     return lists | {ORACLE: _oracle(setting, k)}

@@ -216,7 +216,7 @@ def test_a_future_event_changes_no_recommendation_made_before_it(built, snapshot
 
     def table(folder):
         log = log_of(snapshot, load_tables(folder), SystemConfig())
-        return [recommend_all(snapshot, log, 4, kind, SystemConfig(kind=kind), time_us, ()) for kind in SystemKind]
+        return [recommend_all(snapshot, log, 4, kind, SystemConfig(kind=kind), time_us, ()) for kind in snapshot.kinds]
 
     before, after = table(built / "shop"), table(later)
     (built / "shop/users.parquet").unlink()
