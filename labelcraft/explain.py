@@ -129,7 +129,7 @@ def kinds_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 def write_explanation(made: Explanation, out: Path) -> Path:
     """Write the page, the picture of all panels and the grid."""
     from labelcraft.report.figures import Heat, heat_svg, heats_png
-    from labelcraft.report.page import make_template, markup
+    from labelcraft.report.templates import make_template, markup
 
     heats = [Heat(panel.values, made.watch_s, made.duration_s) for panel in made.panels]
     titles = [panel.name for panel in made.panels]

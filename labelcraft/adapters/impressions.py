@@ -12,7 +12,7 @@ products category and color, each where it is there.
 - Rows are faulty by the same rules as everywhere in Lookreel; of the log only what is kept here is ever in memory.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -51,8 +51,8 @@ def scan_impressions(path: Path) -> RawLog:
     """The reached impressions of a shop's folder of tables."""
     videos = _videos(path)
     file = path / "impressions.parquet"
-    rows = _usable(scan_log(file, list(KINDS.values())), file, videos[VIDEO])
-    _refuse_duplicates(rows, file)
+    rows = _usable(scan_log(file, {name: IMPRESSIONS.optional[name] for name in KINDS.values()}), file, videos[VIDEO])
+    refuse_duplicates(rows, file)
     names = rows.collect_schema().names()
     kinds = {kind: column for kind, column in KINDS.items() if column in names}
     reached = rows.filter(pl.col(C.REACHED)).select(
@@ -67,7 +67,7 @@ def scan_impressions(path: Path) -> RawLog:
     return RawLog(reached, videos.lazy(), tuple(kinds), fields, catalogue=True)
 
 
-def scan_log(file: Path, optional: Collection[str]) -> pl.LazyFrame:
+def scan_log(file: Path, optional: Mapping[str, ColumnType]) -> pl.LazyFrame:
     """The log's required columns and those of *optional* that are there, checked and cast as in `retrieval.tables`.
 
     Raises:
@@ -84,7 +84,7 @@ def scan_log(file: Path, optional: Collection[str]) -> pl.LazyFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(file, error) from error
     require_columns(file, types.names(), list(IMPRESSIONS.required))
-    kept = {**IMPRESSIONS.required, **{name: IMPRESSIONS.optional[name] for name in optional if name in types}}
+    kept = {**IMPRESSIONS.required, **{name: kind for name, kind in optional.items() if name in types}}
     for name, kind in kept.items():
         _check_type(types[name], name, kind, file)
     return scan.select(
@@ -105,7 +105,7 @@ def _usable(scan: pl.LazyFrame, file: Path, ids: pl.Series) -> pl.LazyFrame:
     return usable(scan, file, {f.reason: f.found(known).fill_null(False) for f in IMPRESSIONS.faults})
 
 
-def _refuse_duplicates(rows: pl.LazyFrame, file: Path) -> None:
+def refuse_duplicates(rows: pl.LazyFrame, file: Path) -> None:
     """Compare 64-bit hashes of the keys: eight bytes a row, and one false alarm in 300,000 logs of ten million rows."""
     hashes = collected(rows.select(pl.struct(IMPRESSIONS.key).hash().alias("hash")), file)["hash"]
     n_again = len(hashes) - hashes.n_unique()

@@ -3,7 +3,7 @@
 import io
 from typing import TYPE_CHECKING, Any
 
-from labelcraft.report.figures import FAINT, INK, LEARNED_COLOUR, STYLE, require_plots
+from labelcraft.report.drawing import FAINT, INK, LEARNED_COLOUR, STYLE, require_plots
 
 if TYPE_CHECKING:
     from labelcraft.evaluation.propensities import Comparison

@@ -16,6 +16,7 @@ from labelcraft.report.numbers import Row, Table, make_table
 from labelcraft.report.resampling import Resamples
 from labelcraft.report.studies import AblationRow, Sweep, ablation_rows, tau_sweep
 from labelcraft.report.verdict import Verdict, conclude
+from labelcraft.report.words import without_nan
 from labelcraft.runs import Run
 from retrieval.folders import writing
 
@@ -117,12 +118,3 @@ def _line(row: Row, column: str) -> dict[str, Any]:
         "mean_best_epoch": float(np.mean(effort.best_epochs)),
         "mean_seconds": float(np.mean(effort.seconds)),
     }
-
-
-def without_nan(value: Any) -> Any:
-    """The value with null for what is not a number, which JSON has no word for."""
-    if isinstance(value, Mapping):
-        return {str(key): without_nan(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(one) for one in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,10 +1,9 @@
-"""The plots of reports and explanations, and what all plots share. The only module that imports matplotlib.
+"""The plots of reports and explanations.
 
 Each function draws one panel as an SVG element: pages lay panels out in a grid, so that a phone shows them one below
 the other at a size that can be read.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,22 +11,24 @@ from typing import Any
 import numpy as np
 
 from labelcraft.feedback import Floats
+from labelcraft.report.drawing import (
+    FAINT,
+    INK,
+    LEARNED_COLOUR,
+    OTHER_COLOUR,
+    PAPER,
+    RANDOM_COLOUR,
+    STYLE,
+    png_of,
+    require_plots,
+    svg_of,
+)
 from labelcraft.report.durations import Durations, Histogram
 from retrieval.errors import import_extra
 from retrieval.metrics.stats import Estimate
 
-INK, FAINT, RULE, PAPER = "#22201e", "#7a766f", "#dcd7cf", "#ffffff"
-LEARNED_COLOUR, OTHER_COLOUR, RANDOM_COLOUR = "#225648", "#c2b6a6", "#c0714f"
 HEAT = ("#f6f1e7", "#d9d6b6", "#9fbf9c", "#5a9a86", "#2f6f66", "#173c40")  # one hue's way from paper to ink
 LEVELS, DARK = np.arange(1, 10) / 10, 0.45
-STYLE = {
-    "font.size": 10, "axes.labelsize": 9.5,
-    "axes.edgecolor": RULE, "axes.labelcolor": INK, "text.color": INK, "xtick.color": FAINT,
-    "ytick.color": FAINT, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
-    "axes.titlelocation": "left", "axes.titlesize": 11, "figure.facecolor": PAPER, "svg.hashsalt": "labels",
-    "xtick.major.size": 0, "ytick.major.size": 0, "axes.axisbelow": True, "grid.color": RULE, "grid.linewidth": 0.6,
-    "figure.constrained_layout.use": True,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,6 @@ class Heat:
     values: Floats
     watch_s: Floats
     duration_s: Floats
-
-
-def require_plots() -> Any:
-    """The library that draws.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    matplotlib = import_extra("matplotlib", "report")
-    matplotlib.use("Agg")
-    return import_extra("matplotlib.pyplot", "report")
 
 
 def dots_svg(dots: Sequence[Dot], marks: Sequence[Mark], title: str, axis: str) -> str:
@@ -176,11 +166,7 @@ def heats_png(heats: Sequence[Heat], titles: Sequence[str]) -> bytes:
     """All panels side by side as one picture."""
     plt = require_plots()
     with plt.rc_context(STYLE):
-        file = io.BytesIO()
-        figure = _draw_heats(plt, heats, titles)
-        figure.savefig(file, format="png", dpi=200)
-        plt.close(figure)
-        return file.getvalue()
+        return png_of(plt, _draw_heats(plt, heats, titles), dpi=200)
 
 
 def _draw_heats(plt: Any, heats: Sequence[Heat], titles: Sequence[str]) -> Any:
@@ -243,12 +229,3 @@ def _draw_marks(axes: Any, marks: Sequence[Mark], height: float) -> None:
             side, at = ("right", high) if mark.value > high else ("left", low)
             text = f"{mark.name} {mark.value:.3g} →" if mark.value > high else f"← {mark.name} {mark.value:.3g}"
         axes.text(at, height, text, color=RANDOM_COLOUR, fontsize=8.5, ha=side, va="bottom")
-
-
-def svg_of(plt: Any, figure: Any) -> str:
-    """The figure as an SVG element without a prolog and without a date."""
-    file = io.StringIO()
-    figure.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    plt.close(figure)
-    text = file.getvalue()
-    return text[text.index("<svg") :]

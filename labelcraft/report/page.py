@@ -1,29 +1,19 @@
-"""The page: numbers and plots put into the template. The only module of this package that imports jinja2."""
+"""The page: numbers and plots put into the template."""
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from labelcraft.report.aligned import LEARNED, METRICS, REFERENCES, Group, Metric, Trained
 from labelcraft.report.build import Report
-from labelcraft.report.figures import (
-    FAINT,
-    INK,
-    LEARNED_COLOUR,
-    Curve,
-    Dot,
-    Mark,
-    curves_svg,
-    dots_svg,
-    durations_svg,
-    sweep_svg,
-)
+from labelcraft.report.drawing import FAINT, INK, LEARNED_COLOUR
+from labelcraft.report.figures import Curve, Dot, Mark, curves_svg, dots_svg, durations_svg, sweep_svg
 from labelcraft.report.numbers import Difference
-from labelcraft.report.verdict import number, standing_words, written
+from labelcraft.report.templates import make_template, markup
+from labelcraft.report.verdict import standing_words, written
+from labelcraft.report.words import number
 from labelcraft.runs import DS, NEG, NWTG
-from retrieval.errors import import_extra
 from retrieval.metrics.stats import N_RESAMPLES, Estimate
 
 TEMPLATE = "page.html.j2"
@@ -64,19 +54,6 @@ def render_page(report: Report, trained: Mapping[str, Trained]) -> str:
         mean=lambda values: float(np.mean(values)),
     )
     return text
-
-
-def make_template(package: str, name: str) -> Any:
-    """A template that ships with *package*, with numbers as people write them."""
-    jinja2 = import_extra("jinja2", "report")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"count": "{:,}".format, "signed": lambda value: number(value, 3, sign=True)}
-    return environment.from_string((files(package) / name).read_text(encoding="utf-8"))
-
-
-def markup(text: str) -> Any:
-    """*text* that a template takes as it is: SVG that we drew."""
-    return import_extra("markupsafe", "report").Markup(text)
 
 
 def dots_of(report: Report, metric: Metric) -> str:

@@ -1,20 +1,10 @@
 """The verdict on a comparison in plain words: what a reader takes away if nothing else."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from labelcraft.report.aligned import LEARNED, METRICS, Metric
 from labelcraft.report.numbers import Place, Row, Standing, Table
-
-
-class Level(StrEnum):
-    """How LabelCraft did: best or level on every metric, on some, or on none; *OPEN* without it."""
-
-    GOOD = "good"
-    MIXED = "mixed"
-    BAD = "bad"
-    OPEN = "open"
+from labelcraft.report.words import Level, listed, number
 
 
 @dataclass(frozen=True)
@@ -66,25 +56,6 @@ def written(value: float, metric: Metric, sign: bool = False) -> str:
     if value != value:
         return "–"
     return f"{number(value, metric.digits, sign)} {metric.unit}".strip()
-
-
-def number(value: float, digits: int, sign: bool = False) -> str:
-    """A number with a true minus; what rounds to zero has no sign.
-
-    >>> number(-0.0312, 3), number(-0.0001, 2, sign=True), number(1.0, 1, sign=True)
-    ('−0.031', '0.00', '+1.0')
-    """
-    text = format(value, f"{'+' if sign else ''}.{digits}f")
-    return text.lstrip("+-") if not float(text) else text.replace("-", "−")
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words as a sentence has them.
-
-    >>> listed(["NWTG", "DS", "NEG"])
-    'NWTG, DS and NEG'
-    """
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def _level(row: Row) -> Level:

@@ -12,7 +12,8 @@ from labelcraft.report.durations import duration_histograms
 from labelcraft.report.numbers import Place, make_table, subtract
 from labelcraft.report.resampling import Resamples
 from labelcraft.report.studies import Move, ablation_rows, tau_sweep
-from labelcraft.report.verdict import Level, conclude
+from labelcraft.report.verdict import conclude
+from labelcraft.report.words import Level
 from retrieval.errors import ConfigError
 from retrieval.metrics.stats import bootstrap_crossed
 from tests.labelcraft.small_runs import about, random_runs, run
