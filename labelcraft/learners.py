@@ -179,11 +179,9 @@ class Crafting:
         kinds = self._split.data.log.feedback.kinds
         return LearnedLabel(self.labeler.eval(), kinds, self._craft.head)
 
-    @torch.no_grad()
     def labels_of(self, rows: Ints) -> Floats:
         """The labels that *rows* have now, `(n_rows,)`."""
-        self.labeler.eval()
-        return np.asarray(self.labeler(self._feedback[torch.from_numpy(rows)]).numpy(), np.float64)
+        return self.label.transform(self._split.data.log.feedback[rows])
 
     def _holdout_batch(self, number: int) -> UserBatch:
         users = sample_users(self._users, self._craft.users_a_step, self._options.seed, number)
