@@ -11,6 +11,7 @@ from indexing.cli.index import index_app
 from indexing.cli.sync import sync_command
 from judge.cli import make_app as make_judge_app
 from labelcraft.cli import make_app as make_labels_app
+from labelcraft.evaluation.cli import make_app as make_evaluate_app
 from sample_shop.cli import app as shop_app
 from serving.cli.events import events_app
 from serving.cli.exports import compact_command, export_command
@@ -50,6 +51,7 @@ events_app.command("export")(export_command)
 events_app.command("compact")(compact_command)
 app.add_typer(make_judge_app(_open_frames), name="judge")
 app.add_typer(make_labels_app(), name="labels")
+app.add_typer(make_evaluate_app(), name="evaluate")
 app.add_typer(shop_app, name="shop")
 app.add_typer(config_app, name="config")
 

@@ -93,7 +93,7 @@ def count_slots(tables: Path, before_us: int) -> CountedLog:
     given, bad = _given(rows, file) if C.EXAMINATION_PROPENSITY in rows.collect_schema() else (None, 0)
     odd = {OddSlots.FAR: counted, **unknown, **_odd_feeds(feeds), OddSlots.BAD_GIVEN: bad}
     parts = tuple(_part(cells, feeds, group) for group in range(N_GROUPS))
-    return CountedLog(parts, given, n_slots, feeds.height, before_us, _counted(odd), faults)
+    return CountedLog(parts, given, n_slots, int(feeds[_NUMBER].sum()), before_us, _counted(odd), faults)
 
 
 def _counted(odd: Mapping[OddSlots, int]) -> tuple[Counted, ...]:

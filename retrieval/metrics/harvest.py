@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Values = NDArray[np.int64] | NDArray[np.float64]
 
 _BLOCK_CELLS = 1 << 22  # of videos × positions × positions at a time
 _EM_ROUNDS, _EM_TOLERANCE = 5000, 1e-6
+_SCORING_ROUNDS, _TOLERANCE = 100, 1e-9
 _TINY = 1e-300
 
 
@@ -93,35 +93,87 @@ def adjacent_chain(pairs: Pairs) -> Floats:
 def all_pairs(pairs: Pairs) -> Floats:
     """The curve under which all pairs are likeliest, each pair (k, l) with a relevance of its own.
 
-    Maximises Σ ĉ log(q_k r_kl) + ¬ĉ log(1 − q_k r_kl) over q and r, r indexed by (min, max) of the pair.
+    Maximises Σ ĉ log(q_k r_kl) + ¬ĉ log(1 − q_k r_kl) over q and r, r indexed by (min, max) of the pair, by Fisher's
+    scoring: with logarithms as parameters r is eliminated in closed form, and a step solves for q alone.
     """
-    n = len(pairs.trials)
+    used = linked(pairs)
+    found = np.full(len(used), np.nan)
+    found[used] = np.exp(_scored(pairs.positives[np.ix_(used, used)], pairs.trials[np.ix_(used, used)]))
+    return found
+
+
+def _scored(won: Floats, tried: Floats) -> Floats:
+    """The likeliest log q, relative to the first; every position has positives in some pair, unless there is but one.
+
+    p = q_k r_kl has the score s = (ĉ − trials · p)/(1 − p) and the information w = trials · p/(1 − p) about log p.
+    """
+    n = len(won)
     if n == 1:
-        return np.ones(1)
-    low, high = np.triu_indices(n, 1)
-    ends, others = np.concatenate([low, high]), np.concatenate([high, low])
-    pair = np.tile(np.arange(len(low)), 2)
-    q = _fit_products(pair, ends, pairs.trials[ends, others], pairs.positives[ends, others], n)
-    return np.where(linked(pairs), q, np.nan)
+        return np.zeros(1)
+    won = np.where(np.eye(n) > 0, 0.0, won)
+    # A pair without a positive is likeliest with a relevance of 0, whatever q is.
+    tried = np.where((won + won.T > 0) & (np.eye(n) == 0), tried, 0.0)
+    log_q = np.log(won.sum(axis=1) / tried.sum(axis=1))
+    top = np.maximum(log_q[:, None], log_q)
+    log_r = np.minimum(np.log(np.maximum(ratio(won + won.T, 2 * tried), _TINY)) - top, np.log(0.9) - top)
+    log_r = np.where(tried > 0, log_r, -np.inf)
+    for _ in range(_SCORING_ROUNDS):
+        p = np.exp(log_q[:, None] + log_r)
+        w, s = tried * p / (1.0 - p), (won - tried * p) / (1.0 - p)
+        known = np.where(tried > 0, w + w.T, 1.0)
+        both = (s + s.T) / known
+        curvature = np.diag((w - w * w / known).sum(axis=1)) - w * w.T / known
+        step = np.zeros(n)
+        step[1:] = np.linalg.solve(curvature[1:, 1:], (s - w * both).sum(axis=1)[1:])
+        step_r = both - (w * step[:, None] + w.T * step) / known
+        share = _shortened(log_q[:, None] + log_r, step[:, None] + step_r)
+        log_q, log_r = log_q + share * step, log_r + share * step_r
+        if np.abs(share * step).max() < _TOLERANCE:
+            break
+    return np.asarray(log_q - log_q[0])
+
+
+def _shortened(log_p: Floats, step: Floats) -> float:
+    """The largest of 1, ½, ¼ … by which a step leaves all probabilities below 1."""
+    share = 1.0
+    while (log_p + share * step).max() >= 0:
+        share /= 2
+    return share
 
 
 def regression_em(cells: Cells, n: int) -> Floats:
     """Examination and each video's relevance fitted at once by EM (Wang et al. 2018), the video the only feature.
 
-    Assumes what `harvest` does, and uses all videos, also those that stood at one position. Videos with few trials get
-    a relevance that fits their luck.
+    A trial without success was not examined, not relevant, or neither:
+    P(E = 1 | 0) = q(1 − γ)/(1 − qγ), P(R = 1 | 0) = (1 − q)γ/(1 − qγ).
+    Assumes what `harvest` does. Videos with few trials get a relevance that fits their luck.
     """
     _, video = np.unique(cells.video, return_inverse=True)
-    q = _fit_products(video, cells.position - 1, cells.trials, cells.positives, n)
-    return np.where(linked(harvest(cells, n)), q, np.nan)
+    column, lost = cells.position - 1, cells.trials - cells.positives
+    won_video, won = np.bincount(video, cells.positives), np.bincount(column, cells.positives, n)
+    tried_video, tried = np.bincount(video, cells.trials), np.bincount(column, cells.trials, n)
+    if not won[0]:
+        return np.full(n, np.nan)
+    q, gamma = np.full(n, 0.9), np.full(len(won_video), 0.5)
+    for _ in range(_EM_ROUNDS):
+        q_cell, gamma_cell = q[column], gamma[video]
+        examined = q_cell * (1.0 - gamma_cell)
+        each = lost / np.maximum(examined + 1.0 - q_cell, _TINY)
+        before = ratio(q, q[0])
+        q = ratio(won + np.bincount(column, each * examined, n), tried)
+        gamma = (won_video + np.bincount(video, each * (1.0 - q_cell) * gamma_cell)) / tried_video
+        if np.nanmax(np.abs(ratio(q, q[0]) - before)) < _EM_TOLERANCE:
+            break
+    return np.where(linked(harvest(cells, n)), ratio(q, q[0]), np.nan)
 
 
 def linked(pairs: Pairs) -> NDArray[np.bool_]:
     """Which positions can be compared with the first, by videos in common with it or with others that can.
 
-    Two groups of positions without a video in common have no common scale, though the likeliest fit gives them one.
+    Two groups of positions without a positive of a common video have no common scale, though the likeliest fit gives
+    them one.
     """
-    shared = pairs.trials > 0
+    shared = (pairs.positives > 0) & (pairs.positives.T > 0)
     found = np.arange(len(shared)) == 0
     for _ in range(len(shared)):
         found = found | shared[found].any(axis=0)
@@ -146,32 +198,6 @@ def power(values: Floats, weights: ArrayLike) -> float:
 def powers(eta: float, n: int) -> Floats:
     """p^(−η) at the positions 1 … n."""
     return np.asarray(np.arange(1, n + 1, dtype=np.float64) ** -eta)
-
-
-def _fit_products(row: Ints, column: Ints, trials: Values, positives: Values, n: int) -> Floats:
-    """The likeliest q `(n,)` of P(positive) = q_column · γ_row, relative to q_1, by expectation and maximisation.
-
-    A trial without success was not examined, not relevant, or neither:
-    P(E = 1 | 0) = q(1 − γ)/(1 − qγ), P(R = 1 | 0) = (1 − q)γ/(1 − qγ).
-    """
-    tried = trials > 0
-    row, column, trials, positives = row[tried], column[tried], trials[tried], positives[tried]
-    n_rows = int(row.max(initial=-1)) + 1
-    if not positives[column == 0].any():
-        return np.full(n, np.nan)
-    won_row, won_column = np.bincount(row, positives, n_rows), np.bincount(column, positives, n)
-    tried_row, tried_column = np.bincount(row, trials, n_rows), np.bincount(column, trials, n)
-    lost, q, gamma = trials - positives, np.full(n, 0.9), np.full(n_rows, 0.5)
-    for _ in range(_EM_ROUNDS):
-        q_cell, gamma_cell = q[column], gamma[row]
-        examined = q_cell * (1.0 - gamma_cell)
-        each = lost / np.maximum(examined + 1.0 - q_cell, _TINY)
-        before = ratio(q, q[0])
-        q = ratio(won_column + np.bincount(column, each * examined, n), tried_column)
-        gamma = ratio(won_row + np.bincount(row, each * (1.0 - q_cell) * gamma_cell, n_rows), tried_row)
-        if np.nanmax(np.abs(ratio(q, q[0]) - before)) < _EM_TOLERANCE:
-            break
-    return ratio(q, q[0])
 
 
 def ratio(over: ArrayLike, under: ArrayLike) -> Floats:

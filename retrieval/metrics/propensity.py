@@ -147,12 +147,12 @@ def curve_of(name: str, values: Floats, counts: Counts) -> Curve:
     """*values* by position over the first of them, up to the first that is 0 or unknown.
 
     Raises:
-        ValueError: there is nothing at position 1.
+        ValueError: no other position can be compared with the first.
     """
     known = np.isfinite(values) & (values > 0)
     n = len(values) if known.all() else int(np.argmin(known))
-    if n == 0:
-        raise ValueError(f"{name}: there is nothing to estimate from at position 1")
+    if n == 0 or (n == 1 and len(values) > 1):
+        raise ValueError(f"{name}: no position can be compared with the first")
     reaches = counts.by_position(counts.reached)[:n]
     return Curve(np.arange(1, n + 1), values[:n] / values[0], reaches, name)
 
