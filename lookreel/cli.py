@@ -12,6 +12,7 @@ from indexing.cli.sync import sync_command
 from judge.cli import make_app as make_judge_app
 from labelcraft.cli import make_app as make_labels_app
 from labelcraft.evaluation.cli import make_app as make_evaluate_app
+from labelcraft.experiments.cli import make_app as make_experiment_app
 from sample_shop.cli import app as shop_app
 from serving.cli.events import events_app
 from serving.cli.exports import compact_command, export_command
@@ -51,6 +52,7 @@ events_app.command("export")(export_command)
 events_app.command("compact")(compact_command)
 app.add_typer(make_judge_app(_open_frames), name="judge")
 app.add_typer(make_labels_app(), name="labels")
+app.add_typer(make_experiment_app(), name="experiment")
 app.add_typer(make_evaluate_app(), name="evaluate")
 app.add_typer(shop_app, name="shop")
 app.add_typer(config_app, name="config")
