@@ -7,10 +7,14 @@ from typing import Any
 
 import polars as pl
 
+from indexing.given import SpaceSummary, from_run
+from indexing.guard import Guard
 from indexing.segments import save_segment, segment_of
 from indexing.store import S, Store, open_store
 from indexing.versions import Keep, Publisher, publishing, refuse_foreign
+from retrieval.conventional import RunVectors
 from retrieval.errors import StoreError
+from retrieval.gate import Verdict
 from retrieval.log import DEFAULT_EVENT_WEIGHTS, Statistics, from_us, make_log
 from retrieval.snapshot_files import CLIP_SPACE, F, SegmentFiles
 from retrieval.stacked import Placement, Rows, whole
@@ -20,7 +24,11 @@ from retrieval.tables import Tables, load_tables
 
 @dataclass(frozen=True)
 class BuildSummary:
-    """What a snapshot holds. *videos_left_out* are in the table but not in the store, *products_left_out* likewise."""
+    """What a snapshot holds. *videos_left_out* are in the table but not in the store, *products_left_out* likewise.
+
+    *conventional* tells of its conventional space, *gate* what was measured before it was published; None where there
+    was no such.
+    """
 
     snapshot: Path
     version: str
@@ -29,6 +37,8 @@ class BuildSummary:
     videos_left_out: int
     products_left_out: int
     n_rejected: int
+    conventional: SpaceSummary | None = None
+    gate: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ def build_snapshot(
     at_us: int | None = None,
     event_weights: Mapping[str, float] = DEFAULT_EVENT_WEIGHTS,
     keep: Keep | None = None,
+    run: RunVectors | None = None,
+    guard: Guard | None = None,
 ) -> BuildSummary:
     """Publish the videos and products that have vectors, with what is popular, as the live version of *out*.
 
@@ -58,8 +70,11 @@ def build_snapshot(
         products: a store of products, made by the same encoder.
         tables: the folder of the shop's tables.
         at_us: what is popular is counted before this time; by default at the end of the log.
+        run: the vectors of a conventional training; a version that is built without has none.
+        guard: lets it be published only if what it shows keeps some bounds.
 
     Raises:
+        GateError: it breaks a bound of *guard*; nothing was published.
         StoreError: a store cannot be used, or the two were made by different encoders.
         TableError: a table cannot be used.
         SnapshotError: somebody else is publishing there, or what stands there is of another format.
@@ -74,10 +89,14 @@ def build_snapshot(
     statistics = count_popular(shop, shop_videos, shop_products, at_us, event_weights)
     with publishing(out, new=True) as publisher:
         content = _content(publisher, stores, shop, shop_videos, shop_products, statistics)
+        given = from_run(publisher, run, shop_videos[C.VIDEO_ID].to_list()) if run else None
+        content = given.bound_in(content) if given else content
+        verdict = guard.admit(publisher, content, shop, at_us) if guard else None
         name = publisher.publish(content, keep or Keep())
     return BuildSummary(
         out, name, shop_videos.height, shop_products.height,
         shop.videos.height - shop_videos.height, shop.products.height - shop_products.height, shop.rejected.height,
+        given.summary if given else None, verdict,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from indexing.arrange import renumbered
 from indexing.columns import S
+from indexing.given import cut
 from indexing.state import VIDEOS
 from indexing.versions import Publisher, kept_in, remove_others
 from retrieval.errors import SnapshotError
@@ -214,6 +215,7 @@ class _Writer:
             F.VIDEOS: self._publisher.save(F.VIDEOS, videos.filter(stay)),
             F.UNUSED: self._publisher.save(F.UNUSED, unused.filter(~_is_unused(self._ids))),
             F.VIDEO_POPULARITY: self._publisher.save(F.VIDEO_POPULARITY, popularity[stay]),
+            **cut(self._publisher, version, stay),
         }
 
     def _store(self, version: SnapshotManifest) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Brings a snapshot to the state of the tables and stores: what is new becomes a delta, what is gone loses its row."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from indexing.arrange import Arranged, arrange, in_one_segment
 from indexing.changes import Changes, carried_popularity
+from indexing.given import SpaceSummary, carried, differs, from_run, summary_of
+from indexing.guard import Guard
 from indexing.publish import about_store, count_popular, save_placements, save_tables, space_of
 from indexing.segments import segment_of
 from indexing.state import PRODUCTS, VIDEOS, After, after_of, before_of
 from indexing.versions import Keep, Publisher, publishing
+from retrieval.conventional import RunVectors
+from retrieval.gate import Verdict
 from retrieval.log import Statistics, from_us, to_us
 from retrieval.snapshot_files import CLIP_SPACE, F, SnapshotManifest, verify_objects
 from retrieval.tables import Catalogue, Tables, load_catalogue, load_tables
@@ -27,6 +31,8 @@ class UpdateSummary:
     """What an update did. Where nothing changed *published* is false, and *version* the one that was live already.
 
     *folded* says that all deltas became one, *compact_due* that deltas and dead rows exceed a fifth of the base.
+    *conventional* tells of the conventional space, *gate* what was measured before it was published; None where there
+    was no such.
     """
 
     snapshot: Path
@@ -38,6 +44,8 @@ class UpdateSummary:
     n_segments: int
     folded: bool
     compact_due: bool
+    conventional: SpaceSummary | None = None
+    gate: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -70,35 +78,48 @@ def update_snapshot(
     *,
     keep: Keep | None = None,
     recount: bool = False,
+    run: RunVectors | None = None,
+    guard: Guard | None = None,
 ) -> UpdateSummary:
     """Publish a version of *snapshot* that holds what the tables name now, as far as the stores have vectors.
 
     Items that stay keep their order, new ones follow in the order of their table. Only shards of the stores that the
-    live version has not read are read. What is popular is carried over; new items have not been counted yet.
+    live version has not read are read. What is popular is carried over; new items have not been counted yet. So are the
+    vectors of a conventional training; new videos have none until another *run* is put in.
 
     Args:
         videos: the store of videos, *products* that of products, by the encoder that built the snapshot.
-        tables: the folder of the shop's tables; its log is read only to *recount* what is popular.
+        tables: the folder of the shop's tables; its log is read only to *recount* what is popular, and for *guard*.
+        run: the vectors of a conventional training, in place of those that the live version has.
+        guard: lets it be published only if what it shows keeps some bounds.
 
     Raises:
+        GateError: it breaks a bound of *guard*; nothing was published.
         SnapshotError: there is no snapshot, it is damaged, or somebody else is publishing into it.
         StoreError: a store cannot be used, or was made by another encoder.
         TableError: a table cannot be used.
     """
-    shop = load_tables(tables) if recount else None
+    shop = load_tables(tables) if recount or guard else None
     catalogue = Catalogue(shop.videos, shop.products, shop.rejected) if shop else load_catalogue(tables)
     with publishing(snapshot) as publisher:
         live = _verified_live(publisher)
         before = Arranged(live.segments, *load_placements(snapshot, live))
         after = _after(snapshot, live, before, (videos, products), catalogue, tables)
         counted = _statistics(snapshot, live)
-        statistics = _recounted(shop, after) if shop else _carried(counted, after)
-        if not after.changed and (shop is None or _same(statistics, counted)):
-            return _summary(snapshot, live.version, after, catalogue, before, published=False)
+        statistics = _recounted(shop, after) if shop and recount else _carried(counted, after)
+        ids = after.videos.table[C.VIDEO_ID].to_list()
+        counted_anew = recount and not _same(statistics, counted)
+        if not (after.changed or counted_anew or (run and differs(snapshot, live, run, ids))):
+            summary = _summary(snapshot, live.version, after, catalogue, before, published=False)
+            return replace(summary, conventional=summary_of(snapshot, live))
         arranged = _arrange(publisher, live, after)
         content = _content(publisher, live, after, arranged, statistics, catalogue)
+        given = from_run(publisher, run, ids) if run else carried(publisher, live, after.videos.rows.old_rows)
+        content = given.bound_in(content) if given else content
+        verdict = guard.admit(publisher, content, shop, None) if guard and shop else None
         version = publisher.publish(content, keep or Keep())
-    return _summary(snapshot, version, after, catalogue, arranged, published=True)
+    summary = _summary(snapshot, version, after, catalogue, arranged, published=True)
+    return replace(summary, conventional=given.summary if given else None, gate=verdict)
 
 
 def compact_snapshot(snapshot: Path, *, keep: Keep | None = None) -> CompactSummary:

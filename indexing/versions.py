@@ -29,6 +29,7 @@ from retrieval.snapshot_files import (
     F,
     Pointer,
     SnapshotManifest,
+    manifest_of,
     manifest_path,
     object_path,
     read_manifest,
@@ -102,6 +103,17 @@ class Publisher:
             self.point_to(name, before)
         prune(self.folder, keep, now)
         return name
+
+    def preview(self, content: Mapping[str, Any]) -> SnapshotManifest:
+        """What the manifest of *content*, whose objects are there, would say: to open it before it is published."""
+        about = {"number": 1 + self.newest, "parent": "", "created": datetime.now(UTC).isoformat()}
+        return manifest_of({"version": version_of(content), **about, **content})
+
+    def discard(self) -> None:
+        """Remove the objects that no version names: what was written for one that is not to be published."""
+        kept = kept_in(self.folder)
+        if not kept.failed:  # what one that cannot be read needs is not known
+            remove_others(self.folder, kept.read)
 
     def record(self, content: Mapping[str, Any], number: int, parent: str, created: datetime) -> str:
         """Write the manifest of a version of *content*, whose objects are there, and return the version."""

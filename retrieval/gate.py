@@ -6,7 +6,7 @@ A file holds the table `[gate]`: bounds by the name of the measure, such as `cov
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,17 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Measures:
-    """What a system's lists show of *n_users* users; NaN where there is nothing to measure.
+    """What a system's lists show of *n_users* users; None where there is nothing to measure.
 
     *exposure_gini* is over all videos that may be shown, those that nobody is shown among them; *coverage* is the share
     of these that is in any list. *median_duration_s* is over the places of all lists whose video has a duration.
     *fallback_share* is that of users of whom nothing is known, answered by the global or the default vector.
     """
 
-    exposure_gini: float
-    median_duration_s: float
-    coverage: float
-    fallback_share: float
+    exposure_gini: float | None
+    median_duration_s: float | None
+    coverage: float | None
+    fallback_share: float | None
     n_users: int
 
 
@@ -122,10 +122,10 @@ fallback_share=0.5, n_users=2)
     known = durations_s[shown]
     known = known[~np.isnan(known)]
     return Measures(
-        gini(exposures) if len(shown) else float("nan"),
-        float(np.median(known)) if len(known) else float("nan"),
-        float((exposures > 0).mean()) if len(exposures) else float("nan"),
-        float(fallback.mean()) if len(fallback) else float("nan"),
+        gini(exposures) if len(shown) else None,
+        float(np.median(known)) if len(known) else None,
+        float((exposures > 0).mean()) if len(exposures) else None,
+        float(fallback.mean()) if len(fallback) else None,
         len(rows),
     )
 
@@ -146,15 +146,15 @@ def check(measures: Measures, bounds: Mapping[str, Bound], live: Measures | None
     return tuple(broken)
 
 
-def _faults(value: float, bound: Bound, live: float | None) -> list[str]:
-    if np.isnan(value):
+def _faults(value: float | None, bound: Bound, live: float | None) -> list[str]:
+    if value is None:
         return ["not known, since there is nothing to measure"]
     faults = []
     if bound.min is not None and value < bound.min:
         faults.append(f"{value:.3g}, less than {bound.min:g}")
     if bound.max is not None and value > bound.max:
         faults.append(f"{value:.3g}, more than {bound.max:g}")
-    if live is None or np.isnan(live):
+    if live is None:
         return faults
     if bound.max_rise_over_live is not None and value - live > bound.max_rise_over_live:
         faults.append(f"{value:.3g}, more than {bound.max_rise_over_live:g} above {live:.3g} of the live version")
@@ -210,8 +210,3 @@ def _read_bound(file: Path, name: str, value: Any) -> Bound:
         if isinstance(limit, bool) or not isinstance(limit, int | float) or not np.isfinite(limit):
             raise ConfigError(f"{file}: gate.{name}.{key} is {limit!r}, not a finite number.", "Mend the value.")
     return Bound(**{key: float(limit) for key, limit in value.items()})
-
-
-def measures_json(measures: Measures) -> dict[str, float | None]:
-    """The measures as JSON can hold them: null where there is nothing to measure."""
-    return {name: None if value != value else value for name, value in asdict(measures).items()}

@@ -1,5 +1,8 @@
 """`lookreel index …`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +14,12 @@ from indexing.cli.tune import tune_command
 
 if TYPE_CHECKING:
     from indexing.changes import Changes
+    from indexing.publish import BuildSummary
     from indexing.survey import SnapshotInfo
     from indexing.update import UpdateSummary
     from indexing.versions import Keep
     from retrieval.config import Config
+    from retrieval.gate import Measures
 
 index_app = typer.Typer(help="Publish stores as a snapshot, and look after its versions.", no_args_is_help=True)
 index_app.command("tune")(tune_command)
@@ -32,6 +37,15 @@ KeepDays = Annotated[
 ]
 
 
+Spaces = Annotated[
+    list[str] | None,
+    typer.Option("--space", help="Vectors of a conventional training: conventional=RUN.", metavar="NAME=RUN"),
+]
+GateFile = Annotated[
+    Path | None, typer.Option("--gate", help="TOML file of bounds; a version that breaks one is not published.")
+]
+
+
 @index_app.command("build")
 def index_build(
     videos: Videos = None,
@@ -39,25 +53,36 @@ def index_build(
     tables: TablesFolder = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where the snapshot goes.")] = None,
     at: Annotated[str | None, typer.Option(help="Count what is popular before this UTC time; by default all.")] = None,
+    space: Spaces = None,
+    gate: GateFile = None,
     keep_versions: KeepVersions = None,
     keep_days: KeepDays = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish embedded videos and products as a snapshot, or as a new version of the one that is there."""
+    """Publish embedded videos and products as a snapshot, or as a new version of the one that is there.
+
+    Exit code 3: it breaks a bound of --gate; nothing was published.
+    """
+    from indexing.given import parse_spaces
+    from indexing.guard import open_guard
     from indexing.publish import build_snapshot
     from retrieval.config import load_config
     from retrieval.console import to_json
     from retrieval.recommend import parse_at
 
     config = load_config()
-    summary = build_snapshot(
-        config.place("videos", videos),
-        config.place("products", products),
-        config.path("tables", tables),
-        config.path("snapshot", out),
-        at_us=parse_at(at),
-        keep=_keep(config, keep_versions, keep_days),
-    )
+    run, guard = parse_spaces(space or []), open_guard(gate, config)
+    with _shut_gate(as_json):
+        summary = build_snapshot(
+            config.place("videos", videos),
+            config.place("products", products),
+            config.path("tables", tables),
+            config.path("snapshot", out),
+            at_us=parse_at(at),
+            keep=_keep(config, keep_versions, keep_days),
+            run=run,
+            guard=guard,
+        )
     if as_json:
         print(to_json(summary))
         return
@@ -66,6 +91,8 @@ def index_build(
         f"left out for want of vectors: {summary.videos_left_out} videos, {summary.products_left_out} products; "
         f"{summary.n_rejected} rows rejected."
     )
+    for line in _beside(summary):
+        print(line)
     print(f"Next: lookreel recommend --snapshot {summary.snapshot} --tables DIR --user USER")
 
 
@@ -76,24 +103,35 @@ def index_update(
     tables: TablesFolder = None,
     snapshot: Folder = None,
     recount: Annotated[bool, typer.Option("--recount", help="Count anew what is popular, from the log.")] = False,
+    space: Spaces = None,
+    gate: GateFile = None,
     keep_versions: KeepVersions = None,
     keep_days: KeepDays = None,
     as_json: AsJson = False,
 ) -> None:
-    """Publish what the tables and stores hold beyond the live version: added, replaced, changed and deleted items."""
+    """Publish what the tables and stores hold beyond the live version: added, replaced, changed and deleted items.
+
+    Exit code 3: it breaks a bound of --gate; nothing was published.
+    """
+    from indexing.given import parse_spaces
+    from indexing.guard import open_guard
     from indexing.update import update_snapshot
     from retrieval.config import load_config
     from retrieval.console import to_json
 
     config = load_config()
-    summary = update_snapshot(
-        config.path("snapshot", snapshot),
-        config.place("videos", videos),
-        config.place("products", products),
-        config.path("tables", tables),
-        keep=_keep(config, keep_versions, keep_days),
-        recount=recount,
-    )
+    run, guard = parse_spaces(space or []), open_guard(gate, config)
+    with _shut_gate(as_json):
+        summary = update_snapshot(
+            config.path("snapshot", snapshot),
+            config.place("videos", videos),
+            config.place("products", products),
+            config.path("tables", tables),
+            keep=_keep(config, keep_versions, keep_days),
+            recount=recount,
+            run=run,
+            guard=guard,
+        )
     print(to_json(summary) if as_json else _update_words(summary))
 
 
@@ -169,6 +207,45 @@ def index_rollback(
     print(to_json({"snapshot": folder, "version": version}) if as_json else f"Version {version} of {folder} is live.")
 
 
+@contextmanager
+def _shut_gate(as_json: bool) -> Iterator[None]:
+    """Where a script reads, a gate that stays shut is told in JSON too."""
+    from retrieval.console import to_json
+    from retrieval.gate import GateError
+
+    try:
+        yield
+    except GateError as error:
+        if not as_json:
+            raise
+        print(to_json({"published": False, "gate": asdict(error.verdict)}))
+        raise typer.Exit(error.exit_code) from None
+
+
+def _beside(summary: "BuildSummary | UpdateSummary") -> list[str]:
+    """What is told of the conventional space and of the gate, where there are any."""
+    lines = []
+    if space := summary.conventional:
+        lines.append(
+            f"Conventional vectors {space.fingerprint}: {space.videos_with} videos have one, {space.videos_without} "
+            f"have none and are not shown by it; {space.n_users} users."
+        )
+    if gate := summary.gate:
+        lines.append(f"The gate is open for {gate.system}: {_measures_words(gate.measures)}.")
+        if gate.not_compared:
+            lines.append(f"Not compared with the live version, since {gate.not_compared}")
+    return lines
+
+
+def _measures_words(measures: "Measures") -> str:
+    told = (
+        ("exposure Gini", measures.exposure_gini), ("median duration (s)", measures.median_duration_s),
+        ("coverage", measures.coverage), ("fallback share", measures.fallback_share),
+    )  # fmt: skip
+    words = ", ".join(f"{name} {'unknown' if value is None else f'{value:.3g}'}" for name, value in told)
+    return f"{words}; {measures.n_users} users"
+
+
 def _keep(config: "Config", versions: int | None, days: int | None) -> "Keep":
     from indexing.versions import Keep
 
@@ -188,6 +265,7 @@ def _update_words(summary: "UpdateSummary") -> str:
     ]
     if summary.n_rejected:
         lines.append(f"{summary.n_rejected} rows rejected.")
+    lines += _beside(summary)
     if summary.folded:
         lines.append("The deltas had become many and were folded into one.")
     if summary.compact_due:
