@@ -60,6 +60,27 @@ def test_labelcraft_raises_the_objective_of_its_hold_out_users(parts):
     assert epochs[-1].noted["labels_std"] > LEAST_SPREAD
 
 
+def test_running_statistics_follow_the_labelling_model_while_it_moves(parts):
+    learner = Crafting(parts, QUICK, replace(CRAFT, labeler_rate=1e-2))
+    batch_norm = learner.labeler.layers[-1]
+    rows = learner.rows[:128]
+
+    learner.step(rows, 0)
+
+    # momentum 0.1 from a mean of 0, once for the gradient and once for the labels after the update
+    moved = batch_norm.running_mean.item()
+    assert batch_norm.num_batches_tracked.item() == 2
+    before, after = (_logits_mean(Crafting(parts, QUICK, CRAFT), rows), _logits_mean(learner, rows))
+    assert moved == pytest.approx(0.9 * 0.1 * before + 0.1 * after, rel=1e-4)
+
+
+def _logits_mean(learner, rows):
+    with torch.no_grad():
+        layers = learner.labeler.layers[:-1]
+        given = FeedbackTensors.of(learner._split.data.log.feedback[rows])
+        return layers(learner.labeler._read(given)).mean().item()
+
+
 @pytest.mark.parametrize("make", [supervised, lambda parts: Crafting(parts, QUICK, CRAFT)])
 def test_a_training_that_was_killed_ends_with_the_same_weights(parts, tmp_path, make):
     undisturbed, killed, resumed = make(parts), make(parts), make(parts)
