@@ -145,11 +145,12 @@ def checks_of(analysis: Analysis, counts: Counts) -> list[Check]:
     check = analysis.assignment
     expected = listed([f"{n:,.0f}" for n in check.ratio.expected])
     counted = listed([f"{n:,} in {bucket}" for bucket, n in zip(analysis.buckets, analysis.n_users, strict=True)])
+    ratio = check.ratio
     found = [
         Check(
             "Sample ratio.",
-            f"{counted} users; {expected} expected. χ² = {check.ratio.chi_square:.2f}, {p_words(check.ratio.p)}.",
-            check.ratio.p >= MISMATCH_P,
+            f"Users: {counted}; {expected} expected. χ² = {ratio.chi_square:.2f}, {p_words(ratio.p)}.",
+            ratio.p >= MISMATCH_P,
         ),
         Check(
             "One bucket a user.",

@@ -33,7 +33,7 @@ class Line:
     """One uplift as a share, with its interval; *value* and *interval* say it on the right. *heading* opens a group.
 
     An *emphasis* is the metric that decides. Lines that are not *spanning* may run off the axis, and then end in an
-    arrow: the axis reaches as far as those that are.
+    arrow: the axis is made for those that are.
     """
 
     name: str
@@ -63,11 +63,18 @@ def forest_png(lines: Sequence[Line], axis: str, reach: tuple[float, float] | No
 
 
 def reach_of(lines: Sequence[Line]) -> tuple[float, float]:
-    """The ends of the axis: zero and all intervals that span it, with some room."""
-    ends = [end for line in lines if line.spanning for end in (line.low, line.high) if np.isfinite(end)]
-    low, high = min([0.0, *ends]), max([0.0, *ends])
+    """The ends of the axis: zero and all intervals that span it, with some room; the others may double it."""
+    low, high = _ends([line for line in lines if line.spanning] or lines)
+    span = high - low or 0.1
+    all_low, all_high = _ends(lines)
+    low, high = max(all_low, low - span / 2), min(all_high, high + span / 2)
     room = 0.08 * (high - low or 0.1)
     return low - room, high + room
+
+
+def _ends(lines: Sequence[Line]) -> tuple[float, float]:
+    ends = [0.0, *(end for line in lines for end in (line.low, line.high) if np.isfinite(end))]
+    return min(ends), max(ends)
 
 
 def _draw(plt: Any, lines: Sequence[Line], axis: str, reach: tuple[float, float]) -> Any:
@@ -96,7 +103,8 @@ def _draw(plt: Any, lines: Sequence[Line], axis: str, reach: tuple[float, float]
 
 def _places(lines: Sequence[Line]) -> list[float]:
     """Where each line stands, from above: a heading takes a line of its own, and some room above it."""
-    places, place = [], 0.0
+    places: list[float] = []
+    place = 0.0
     for line in lines:
         place += (1.25 if places else 1.0) if line.heading else 0.0
         places.append(place)
