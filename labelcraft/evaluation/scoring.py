@@ -19,6 +19,7 @@ from retrieval.half import Half, floats
 from retrieval.ids import IdMap
 from retrieval.log import Log
 from retrieval.ragged import Ints, Ragged
+from retrieval.stacked import Rows
 from retrieval.systems import Audience, MultimodalSystem, RandomSystem, Touched, event_weights
 from retrieval.tables import Columns as C
 
@@ -69,7 +70,7 @@ class MultimodalScorer:
     system: MultimodalSystem
     log: Log
     log_rows: Ints
-    video_vectors: Half
+    video_vectors: Rows
     max_events: int
     probabilities: bool = False
 
@@ -78,12 +79,13 @@ class MultimodalScorer:
         return np.concatenate(scores) if scores else np.empty(0)
 
     def _score(self, part: Part, feeds: Ints) -> Floats:
-        vectors = self._user_vectors(self.log_rows[part.users[feeds]], part.shown_us[feeds])
+        vectors = self.user_vectors(self.log_rows[part.users[feeds]], part.shown_us[feeds])
         slots = slice(part.offsets[feeds[0]], part.offsets[feeds[-1] + 1])
         owners = np.repeat(np.arange(len(feeds)), np.diff(part.offsets)[feeds])
-        return _dots(vectors[owners], self.video_vectors[part.videos[slots]])
+        return _dots(vectors[owners], np.asarray(self.video_vectors[part.videos[slots]]))
 
-    def _user_vectors(self, rows: Ints, times_us: Ints) -> NDArray[np.float32]:
+    def user_vectors(self, rows: Ints, times_us: Ints) -> NDArray[np.float32]:
+        """The vectors `(n, dim)` of the users in these *rows* of the log, each as of its own time."""
         events = self.log.events(rows, times_us, self.max_events)
         markets = [self.log.user_markets[row] if row >= 0 else None for row in rows]
         unseen = Ragged(np.empty(0, np.int64), np.zeros(len(rows) + 1, np.int64))
