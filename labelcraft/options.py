@@ -54,13 +54,13 @@ class CraftOptions:
     were learned with followed them while they moved.
     """
 
-    labeler_rate: float = 1e-3
+    labeler_rate: float = 1e-4
     head: Head = Head.MSE
     tau: float = 0.5
     tau_times: float = 1.0
     topk: str = "sigmoids"
     users_a_step: int = 256
-    start: str = "D2Q"
+    start: str = "DVR"
     ablation: Ablation = Ablation.NONE
     refit: bool = True
 

@@ -64,7 +64,7 @@ def add_compare(app: typer.Typer) -> None:
         patience: Patience = 5,
         k: K = 10,
         tau: Tau = 0.5,
-        start: Start = "D2Q",
+        start: Start = "DVR",
         processes: Annotated[int, typer.Option("--processes", min=0, help="Trainings at a time; 0: one a core.")] = 0,
         as_json: AsJson = False,
     ) -> None:

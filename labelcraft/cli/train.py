@@ -53,7 +53,7 @@ def add_train(app: typer.Typer) -> None:
         patience: Patience = 5,
         k: K = 10,
         tau: Tau = 0.5,
-        start: Start = "D2Q",
+        start: Start = "DVR",
         seed: Annotated[int, typer.Option("--seed", min=0, help="Of the weights and the order of the rows.")] = 0,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the label that is there.")] = False,
         as_json: AsJson = False,
