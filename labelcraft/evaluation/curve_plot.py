@@ -3,6 +3,8 @@
 import io
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from labelcraft.report.drawing import FAINT, INK, LEARNED_COLOUR, STYLE, require_plots
 
 if TYPE_CHECKING:
@@ -22,7 +24,8 @@ def draw_curves(comparison: "Comparison") -> bytes:
         left.set_title("Examination by position, relative to the first")
         left.set_ylabel("examination q, 1 at position 1")
         left.set_ylim(0, None)
-        right.set_title(f"Difference to {comparison.chosen}")
+        right.set_title(f"Difference to {comparison.chosen} (shaded: its 95 % interval)")
+        right.set_ylim(*_range(comparison))
         right.set_ylabel(f"q of a curve over q of {comparison.chosen}, in %")
         handles, names = left.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right center", frameon=False, fontsize=9.5)
@@ -30,6 +33,18 @@ def draw_curves(comparison: "Comparison") -> bytes:
         figure.savefig(file, format="png", dpi=160)
         plt.close(figure)
         return file.getvalue()
+
+
+def _range(comparison: "Comparison") -> tuple[float, float]:
+    """In percent, wide enough for most lines: one that is far off leaves the axis, else the others would be flat."""
+    widest = 100 * np.quantile([comparison.gap(name) for name in comparison.curves], 0.75)
+    reach = max(10.0, 1.4 * float(widest))
+    return -reach, reach
+
+
+def _every(n: int) -> int:
+    """How far ticks are apart, for at most about twelve."""
+    return max(1, -(-n // 12))
 
 
 def _draw_lines(axes: Any, comparison: "Comparison", *, relative: bool) -> None:
@@ -48,7 +63,8 @@ def _draw_lines(axes: Any, comparison: "Comparison", *, relative: bool) -> None:
             low, high = one.interval.low[:n] * scale + shift, one.interval.high[:n] * scale + shift
             axes.fill_between(x, low, high, color=LEARNED_COLOUR, alpha=0.15, linewidth=0)
     axes.set_xlabel("position in the feed")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    n = len(chosen.curve.q)
+    axes.set_xticks([1, *range(1 + _every(n), n + 1, _every(n))])
     axes.grid(axis="y")
     if relative:
         axes.axhline(0, color=FAINT, linewidth=0.8)

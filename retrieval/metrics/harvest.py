@@ -181,7 +181,7 @@ def linked(pairs: Pairs) -> NDArray[np.bool_]:
 
 
 def power(values: Floats, weights: ArrayLike) -> float:
-    """η of q_p = p^(−η), by least squares of log *values* `(n,)` on log position through the origin.
+    """η of q_p = p^(−η), by least squares of log *values* `(n,)` on log position through the origin; NaN of no pair.
 
     Assumes that examination falls by that law. One number is known far better than n are, right or wrong.
 
@@ -192,7 +192,7 @@ def power(values: Floats, weights: ArrayLike) -> float:
     x = np.log(np.arange(1, len(values) + 1)[usable])
     w = np.asarray(weights, np.float64)[usable]
     square = (w * x * x).sum()
-    return float(-(w * x * np.log(values[usable])).sum() / square) if square > 0 else 0.0
+    return float(-(w * x * np.log(values[usable])).sum() / square) if square > 0 else float("nan")
 
 
 def powers(eta: float, n: int) -> Floats:
