@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from indexing.versions import Publisher
 from retrieval.conventional import RunVectors, open_vectors, videos_of
 from retrieval.errors import ConfigError
-from retrieval.given_files import given_name
+from retrieval.given_files import given_name, load_mapped
 from retrieval.snapshot_files import CONVENTIONAL_SPACE, OF_CONVENTIONAL, F, SnapshotManifest, object_path
 from retrieval.stacked import Rows
 from retrieval.tables import Columns as C
@@ -150,4 +150,4 @@ def _saved(publisher: Publisher, contents: Mapping[str, pl.DataFrame | Rows]) ->
 
 def _array(folder: Path, version: SnapshotManifest, name: str) -> Any:
     named = given_name(name)
-    return np.load(object_path(folder, named, version.files[named]), mmap_mode="r")
+    return load_mapped(object_path(folder, named, version.files[named]))

@@ -4,7 +4,7 @@ Objects come first, then the manifests, then the pointer, and last what is named
 leaves a snapshot that opens. The next one takes a version of the same number that is clean for what became of another.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,14 +139,24 @@ def purge_versions(publisher: Publisher, held: HeldByVersions, gone_shards: Coll
     Args:
         gone_shards: of the store of videos, written anew: an update reads those that took their place.
     """
+    return rewrite_versions(publisher, held.names, _Writer(publisher, held.ids, frozenset(gone_shards)).content)
+
+
+def rewrite_versions(
+    publisher: Publisher, names: Collection[str], content_of: Callable[[SnapshotManifest], dict[str, Any]]
+) -> dict[str, str]:
+    """Put other versions in the place of those called *names*; return the new name of each.
+
+    Args:
+        content_of: what the version that takes one's place binds, its files written.
+    """
     folder = publisher.folder
     kept = kept_versions(folder)
-    writer = _Writer(publisher, held.ids, frozenset(gone_shards))
-    contents = {one.version: one.content for one in kept if one.version not in held.names}
-    clean = {one.number: one.version for one in kept if one.version not in held.names}
+    contents = {one.version: one.content for one in kept if one.version not in names}
+    clean = {one.number: one.version for one in kept if one.version not in names}
     renamed = {}
-    for one in (one for one in kept if one.version in held.names):
-        content = contents[clean[one.number]] if one.number in clean else writer.content(one)
+    for one in (one for one in kept if one.version in names):
+        content = contents[clean[one.number]] if one.number in clean else content_of(one)
         renamed[one.version] = version_of(content)
         contents[version_of(content)] = content
     for version in _renumbered_versions(kept, renamed, contents):

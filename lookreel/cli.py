@@ -11,17 +11,21 @@ from indexing.cli.index import index_app
 from indexing.cli.sync import sync_command
 from judge.cli import make_app as make_judge_app
 from labelcraft.cli import make_app as make_labels_app
+from labelcraft.conventional.cli import embed_users, make_train_app
 from labelcraft.evaluation.cli import make_app as make_evaluate_app
 from labelcraft.experiments.cli import make_app as make_experiment_app
 from sample_shop.cli import app as shop_app
 from serving.cli.events import events_app
 from serving.cli.exports import compact_command, export_command
 from serving.cli.serve import serve_command
-from serving.cli.users import users_app
+from serving.cli.users import make_app as make_users_app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import polars as pl
 
+    from indexing.forget_users import ForgottenInSnapshot
     from judge.pictures import Frames
     from retrieval.feed import Feed, Results
     from retrieval.snapshot import Snapshot
@@ -42,16 +46,27 @@ def _open_frames(place: str) -> "Frames":
     return open_frames(place)
 
 
+def _forget_in_snapshot(
+    snapshot: Path, goes: "Callable[[Sequence[str]], Sequence[bool]]", dry_run: bool
+) -> "ForgottenInSnapshot":
+    from indexing.forget_users import forget_in_snapshot
+
+    return forget_in_snapshot(snapshot, goes, dry_run)
+
+
 app.add_typer(tables_app, name="tables")
 app.add_typer(embed_app, name="embed")
 app.add_typer(index_app, name="index")
 app.add_typer(doctor_app, name="doctor")
 app.add_typer(events_app, name="events")
+users_app = make_users_app(_forget_in_snapshot)
+users_app.command("embed")(embed_users)
 app.add_typer(users_app, name="users")
 events_app.command("export")(export_command)
 events_app.command("compact")(compact_command)
 app.add_typer(make_judge_app(_open_frames), name="judge")
 app.add_typer(make_labels_app(), name="labels")
+app.add_typer(make_train_app(), name="train")
 app.add_typer(make_experiment_app(), name="experiment")
 app.add_typer(make_evaluate_app(), name="evaluate")
 app.add_typer(shop_app, name="shop")

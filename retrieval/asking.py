@@ -1,6 +1,6 @@
 """Somebody who asks with their history at hand, instead of being looked up in a log."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple, Protocol
@@ -63,11 +63,13 @@ def ask(
     seen_rows: Ints,
     user_id: str = "",
     market: str | None = None,
+    forgotten: Collection[str] = (),
 ) -> Asker:
     """An audience of one from their touches, in any order.
 
     Args:
         seen_rows: rows of the videos to leave out, −1 where there is none.
+        forgotten: as in `Audience`.
 
     Raises:
         ValueError: an event has no such kind.
@@ -80,7 +82,7 @@ def ask(
     used = used[np.argsort(times_us[used], kind="stable")][-config.max_events :]
     events = Events(rows[used], times_us[used], weights[used], np.array([0, len(used)]))
     seen = seen_rows[seen_rows >= 0]
-    audience = Audience([user_id], events, Ragged(seen, np.array([0, len(seen)])), at_us, [market])
+    audience = Audience([user_id], events, Ragged(seen, np.array([0, len(seen)])), at_us, [market], forgotten)
     return Asker(audience, int((rows < 0).sum()), int((~past & (rows >= 0)).sum()))
 
 

@@ -12,6 +12,8 @@ from retrieval.index import build_index
 from retrieval.snapshot_files import CONVENTIONAL_SPACE, OF_CONVENTIONAL, F, SnapshotManifest, object_path
 from retrieval.tables import Columns as C
 
+HEADER_BYTES = 128  # what numpy writes of an array that is empty
+
 
 class Known(Protocol):
     """A version opened before, which may share these files."""
@@ -59,7 +61,13 @@ def _same(manifest: SnapshotManifest, other: SnapshotManifest) -> bool:
 
 def _array(path: Path, manifest: SnapshotManifest, name: str) -> Any:
     named = given_name(name)
-    return np.load(object_path(path, named, manifest.files[named]), mmap_mode="r")
+    return load_mapped(object_path(path, named, manifest.files[named]))
+
+
+def load_mapped(file: Path) -> Any:
+    """An array, mapped unless it is empty, as those of users are when all of them were forgotten: nothing to map."""
+    array = np.load(file, mmap_mode="r") if file.stat().st_size > HEADER_BYTES else np.load(file)
+    return array
 
 
 def _users(path: Path, manifest: SnapshotManifest, known: Known | None) -> IdMap:

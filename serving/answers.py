@@ -64,9 +64,10 @@ class Asker(Answer):
 class FeedAnswer(Answer):
     """A page of a feed.
 
-    *fallback* is `global` where nothing is known of the user, `seen_again` where all was seen before; *degraded* says
-    that the user's events could not be read just now. *exhausted*: nothing unseen follows; further pages show what the
-    user has seen before, best first, and are empty when that is through as well.
+    *fallback* is `global` where nothing is known of the user, or the training of a conventional system did not know
+    them, `seen_again` where all was seen before; *degraded* says that the user's events could not be read just now.
+    *exhausted*: nothing unseen follows; further pages show what the user has seen before, best first, and are empty
+    when that is through as well.
     """
 
     feed_id: str

@@ -93,10 +93,21 @@ def warm(live: Live, requests: Sequence[Recorded], overlay: Overlay, config: Sys
 
 
 def made_up(snapshot: Snapshot, now_us: int) -> list[Recorded]:
-    """Requests of users with one product each, evenly from the catalogue: for a service that nobody asked yet."""
-    ids = snapshot.product_ids.ids
-    rows = np.linspace(0, len(ids) - 1, min(N_COMPARED, len(ids))).astype(int)
-    return [Recorded("", now_us, (Touch(ids[row], "view", now_us - 1),)) for row in rows]
+    """Requests of users with one product each, evenly from the catalogue: for a service that nobody asked yet.
+
+    They go by the names of users whom a training knows, where the snapshot holds any.
+    """
+    products = _spread(snapshot.product_ids.ids)
+    users = _spread(snapshot.conventional.users.ids) if snapshot.conventional else [""]
+    return [
+        Recorded(users[place % len(users)], now_us, (Touch(product, "view", now_us - 1),))
+        for place, product in enumerate(products)
+    ]
+
+
+def _spread(ids: Sequence[str]) -> list[str]:
+    """At most `N_COMPARED` of *ids*, evenly."""
+    return [ids[row] for row in np.linspace(0, len(ids) - 1, min(N_COMPARED, len(ids))).astype(int)]
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ def _answers(live: Live, requests: Sequence[Recorded], overlay: Overlay, config:
     lists, seconds = [], []
     for request in requests:
         started = time.perf_counter()
-        asker = ask(live.snapshot, request.history, config, now_us, nobody)
+        asker = ask(live.snapshot, request.history, config, now_us, nobody, request.user_id)
         (feed,) = live.snapshot.feeds(asker.audience, K, config, allowed=allowed)
         seconds.append(time.perf_counter() - started)
         lists.append({video.video_id for video in feed.videos})

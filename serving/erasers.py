@@ -3,14 +3,17 @@
 import glob
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
+from typing import Protocol
+
+from retrieval.run_vectors import ABOUT_FILE, drop_users
 
 from retrieval.errors import UserFacingError
-from retrieval.folders import writing
+from retrieval.folders import MANIFEST, writing
 from serving.archive import Archive, open_archive, write_whole
 from serving.closed_files import DRAFTS, alone_in, ask_to_close, if_closed, served_files, sweep_drafts
 from serving.compaction import FOREIGN_AGE_S
@@ -26,11 +29,30 @@ _LOG_PREFIXES = ("served-", "watches-")
 
 @dataclass(frozen=True)
 class Order:
-    """Whom to forget; *dry_run* only counts."""
+    """Whom to forget; *dry_run* only counts. *in_snapshot* is how a snapshot forgets: its publisher's own code."""
 
     who: Forgotten
     now_us: int
     dry_run: bool = False
+    in_snapshot: "ForgetInSnapshot | None" = None
+
+    def goes(self, user_ids: Sequence[str]) -> list[bool]:
+        """Of each user whether they are to be forgotten."""
+        gone = self.who.among(user_ids)
+        return [user in gone for user in user_ids]
+
+
+class InSnapshot(Protocol):
+    """What went out of a snapshot."""
+
+    @property
+    def versions(self) -> int: ...
+    @property
+    def vectors(self) -> int: ...
+
+
+ForgetInSnapshot = Callable[[Path, Callable[[Sequence[str]], Sequence[bool]], bool], InSnapshot]
+"""Takes users' vectors out of the snapshot at a path; the last argument says only to count."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +146,24 @@ def erase_report(path: str, order: Order) -> Erased:
     if not order.dry_run:
         _remove_whole(report)
     return Erased(files=1)
+
+
+def erase_run(folder: str, order: Order) -> Erased:
+    """Take the vectors of who was forgotten out of the run of a conventional training."""
+    if not (Path(folder) / ABOUT_FILE).is_file():
+        return Erased()
+    gone = drop_users(Path(folder), order.goes, dry_run=order.dry_run)
+    return Erased(int(gone > 0), gone)
+
+
+def erase_snapshot(folder: str, order: Order) -> Erased:
+    """Take the vectors of who was forgotten out of every version of a snapshot."""
+    if not (Path(folder) / MANIFEST).is_file():
+        return Erased()
+    if order.in_snapshot is None:
+        raise ValueError(f"{folder} is a snapshot, and nothing was given that could take users out of it")
+    done = order.in_snapshot(Path(folder), order.goes, order.dry_run)
+    return Erased(done.versions, done.vectors)
 
 
 def _erase_served(folder: Path, order: Order) -> Erased:
@@ -223,4 +263,6 @@ ERASERS: Mapping[Kind, Callable[[str, Order], Erased]] = {
     Kind.TABLE: erase_table,
     Kind.TREE: erase_tree,
     Kind.REPORT: erase_report,
+    Kind.RUN: erase_run,
+    Kind.SNAPSHOT: erase_snapshot,
 }

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from retrieval.asking import Asker, Touch, ask
-from retrieval.errors import UnknownItemError
+from retrieval.asking import Asker, Touch, Touched, ask
+from retrieval.errors import SnapshotError, UnknownItemError
 from retrieval.exploration import uniform_of
 from retrieval.feed import Feed
 from retrieval.index.protocol import Mask
@@ -89,6 +89,7 @@ class Site(Protocol):
 
     def now_us(self) -> int: ...
     def choose(self, user_id: str, name: str | None, choices: tuple[tuple[str, Any], ...]) -> Chosen: ...
+    def is_forgotten(self, user_id: str) -> bool: ...
     def remembered(self, user_id: str, now_us: int) -> UserState: ...
     def observe(self, request: FeedRequest, page: Page, known: UserState, store_s: float, rank_s: float) -> None: ...
 
@@ -111,7 +112,10 @@ def make_page(site: Site, request: FeedRequest) -> Page:
     served = _rows(live, request, cursor)
     seen = live.snapshot.video_ids.rows(known.seen)
     k = min(request.k, site.max_pages - len(cursor.served))
-    answer = _Answering(live, request, chosen, known, market, allowed, now_us, cursor.feed_id, request_id)
+    answer = _Answering(
+        live, request, chosen, known, market, allowed, now_us, cursor.feed_id, request_id,
+        site.is_forgotten(request.user_id),
+    )  # fmt: skip
     again, asker = cursor.again, answer.asker(served if cursor.again else np.concatenate([served, seen]))
     feed = answer.rank(k, asker)
     if not (feed.videos or again) and len(seen):
@@ -151,15 +155,17 @@ class _Answering:
     now_us: int
     feed_id: str
     request_id: str
+    forgotten: bool
 
     def asker(self, without: Ints) -> Asker:
         config, user_id = self.chosen.config, ranked_as(self.request, self.feed_id)
-        if self.request.history is not None:
-            return ask(self.live.snapshot, self.request.history, config, self.now_us, without, user_id, self.market)
-        history = self.known.history
-        # What was accepted counts, though the clock of the host that took it be a little ahead of ours.
-        at_us = max(self.now_us, history[-1].occurred_us + 1) if history else self.now_us
-        return ask(self.live.snapshot, history, config, at_us, without, user_id, self.market)
+        forgotten = (user_id,) if self.forgotten else ()
+        history: Sequence[Touched] = self.known.history if self.request.history is None else self.request.history
+        at_us = self.now_us
+        if self.request.history is None and history:
+            # What was accepted counts, though the clock of the host that took it be a little ahead of ours.
+            at_us = max(at_us, history[-1].occurred_us + 1)
+        return ask(self.live.snapshot, history, config, at_us, without, user_id, self.market, forgotten)
 
     def rank(self, k: int, asker: Asker) -> Feed:
         config = self.chosen.config
@@ -172,7 +178,7 @@ class _Answering:
                 where=self.request.where, name=self.chosen.name, allowed=self.allowed, uniforms=draws,
                 explain=self.request.explain,
             )  # fmt: skip
-        except UnknownItemError as error:
+        except (UnknownItemError, SnapshotError) as error:  # no such attribute, or no vectors for the system
             raise not_allowed(error.message, error.cure) from None
         return feed
 

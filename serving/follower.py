@@ -146,6 +146,7 @@ class Follower:
                 self._put_overlay(*_read_copy(self._choices.state))
             return
         self._put_overlay(revision, entries)
+        self._forget()
         _write_copy(self._choices.state, revision, entries)
 
     def _put_overlay(self, revision: int, entries: list[OverlayEntry]) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from serving.closed_files import served_files
-from serving.erasers import ERASERS, Erased, Order, total
+from serving.erasers import ERASERS, Erased, ForgetInSnapshot, Order, total
 from serving.erasure import HashOf, forgotten
 from serving.events.protocol import Erasure, EventStore
+from serving.overlay import erasure_notice
 from serving.places import PLACES, Place
 
 GRACE_S = 3.0  # what a server showed before an erasure may wait for so long before it is in the log
@@ -37,6 +38,7 @@ def forget(
     paths: Mapping[str, Sequence[str]],
     hash_of: HashOf,
     *,
+    in_snapshot: ForgetInSnapshot | None = None,
     dry_run: bool = False,
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     sleep: Callable[[float], None] = time.sleep,
@@ -48,6 +50,7 @@ def forget(
     Args:
         paths: of each place by its name; what is not there is passed over.
         hash_of: the keyed hash that takes the id's place in the list, and tells who is meant by a settled entry.
+        in_snapshot: how a snapshot forgets; needed where one of *paths* is a snapshot.
 
     Raises:
         StoreDownError: the event store cannot be reached.
@@ -57,7 +60,7 @@ def forget(
     pending = [erasure for erasure in erasures if erasure.user_id]
     if not dry_run:
         _wait_for_log(paths.get("log", ()), pending, now_us(), sleep)
-    order = Order(forgotten(erasures, hash_of), now_us(), dry_run)
+    order = Order(forgotten(erasures, hash_of), now_us(), dry_run, in_snapshot)
     done = {name: _erase_place(place, paths.get(name, ()), order) for name, place in PLACES.items()}
     result = Forgetting(len(erasures), 0, done)
     if dry_run or result.left_open:
@@ -77,6 +80,8 @@ def _erasures(store: EventStore, users: Sequence[str], at_us: int, dry_run: bool
         return [*store.erasures(), *(Erasure(at_us, user) for user in users)]
     for user in users:
         store.erase(user, at_us)
+    if users:
+        store.put_overlay([erasure_notice(at_us)])
     return store.erasures()
 
 

@@ -24,6 +24,7 @@ from serving.events.protocol import OverlayEntry
 class Kind(StrEnum):
     """What an entry is about. The first four are blocks, the next two offers; *key* is the id, or the version.
 
+    The last one names nobody: it changes with the erasure list, so that every worker reads that anew.
     Each field of an offer is an entry of its own: who writes one of them need not read the others, and lose what
     somebody else wrote meanwhile.
     """
@@ -36,6 +37,7 @@ class Kind(StrEnum):
     PRICE = "price"
     VERDICT = "verdict"
     ACCEPTED = "accepted"
+    ERASURE = "erasure"
 
 
 BLOCKS = (Kind.VIDEO, Kind.CREATOR, Kind.BRAND, Kind.PRODUCT)
@@ -91,6 +93,11 @@ def parse_overlay(revision: int, entries: Sequence[OverlayEntry]) -> Overlay:
         keys[Kind.ACCEPTED],
         tuple(entries),
     )
+
+
+def erasure_notice(at_us: int) -> OverlayEntry:
+    """Tells all workers that the erasure list has changed."""
+    return OverlayEntry(Kind.ERASURE, "users", "", "{}", "", at_us)
 
 
 def _offers(entries: Sequence[OverlayEntry]) -> dict[tuple[str, str], Offer]:

@@ -1,7 +1,7 @@
 """Every place outside of the event store where users are written down: one table, from which options and help follow.
 
-A new place is a line here, and a planted user in the tests. Snapshots and the shop's own tables are none: a snapshot is
-immutable, and the shop leaves the user out of its tables and builds anew.
+A new place is a line here, and a planted user in the tests. The shop's own tables are none: the shop leaves the user
+out of them and trains anew.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,8 @@ class Kind(StrEnum):
     TABLE = "rows of theirs go"
     TREE = "rows and lines of theirs go, other texts that name them are removed with the pictures beside them"
     REPORT = "removed whole if it names them"
+    RUN = "their vectors go"
+    SNAPSHOT = "their vectors go, and versions that held one get new names"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ PLACES: Mapping[str, Place] = {
         ),
         Place("impressions", "--impressions", "exported impressions", Kind.TABLE, "impressions.parquet"),
         Place("vectors", "--vectors", "table of users' vectors", Kind.TABLE, "user_vectors.parquet"),
+        Place("runs", "--runs", "run of a conventional training", Kind.RUN, "runs/conventional"),
+        Place("snapshot", "--snapshot", "users' vectors in all versions of a snapshot", Kind.SNAPSHOT, "snapshot"),
         Place("judgments", "--judgments", "folder of grades", Kind.TREE, "judgments"),
         Place("reports", "--reports", "report, a folder or a file", Kind.REPORT, "report"),
     )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from retrieval.errors import ConfigError, SnapshotError, UserFacingError
 from retrieval.tables import Columns as C
 from serving.buckets import Experiment, bucket_of, read_experiment
 from serving.compare import Bounds, Comparison, Recorded
+from serving.erasure import Forgotten, forgotten
 from serving.errors import ApiError, not_allowed, not_found, unavailable
 from serving.events import open_event_store
 from serving.events.guard import GuardedStore
@@ -26,7 +27,7 @@ from serving.feeds import Chosen, FeedRequest, Page, fallback_of
 from serving.follower import TICK_S, Choices, Follower
 from serving.identity import ENVIRONMENT, load_secret, user_hash
 from serving.live import Live, Stage
-from serving.overlay import HideWhen, Kind
+from serving.overlay import HideWhen, Kind, erasure_notice
 from serving.recorder import Recorder
 from serving.security import KeyRing, RateLimit, open_key_ring
 from serving.settings import Settings
@@ -72,6 +73,7 @@ class Services:
         self.store, self.keys, self.telemetry, self.grades = parts.store, parts.keys, parts.telemetry, parts.grades
         self.now_us = parts.now_us
         self.max_pages = parts.settings.max_pages
+        self._forgotten: Forgotten | None = None
         self.follower = Follower(
             _choices(parts), parts.store, parts.recorder, parts.telemetry, parts.now_us, self._forget_erased
         )
@@ -192,8 +194,22 @@ class Services:
         """
         erased = self.store.erase(user_id, self.now_us())
         self._forget_erased()
+        self._tell_of_erasure()
         self.parts.recorder.save()
         return erased
+
+    def is_forgotten(self, user_id: str) -> bool:
+        """Whether somebody is on the erasure list: a vector that a training gave them must not be used.
+
+        So it is of everybody while the list could not be read.
+        """
+        return self._forgotten is None or self._forgotten.until_us(user_id) is not None
+
+    def _tell_of_erasure(self) -> None:
+        try:
+            self.put_overlay([erasure_notice(self.now_us())])
+        except StoreDownError:  # the user is erased, so this is no 503; other workers look again within `SAVE_S`
+            logger.warning("Other workers hear of an erasure only when they look for it")
 
     def load_version(self, version: str, accept: bool) -> Comparison | None:
         """Make a kept version live, after a look at it.
@@ -248,17 +264,14 @@ class Services:
                 logger.exception("Following the snapshot and the overlay failed")
 
     def _forget_erased(self) -> None:
-        """Drop the recorded requests of users on the erasure list."""
+        """Read the erasure list, and drop the recorded requests of users on it."""
         try:
             erasures = self.store.erasures()
         except StoreDownError:
             return
-        before = {erasure.user_id or erasure.user_hash: erasure.at_us for erasure in erasures}
-        if before:
-            self.parts.recorder.drop(lambda r: r.at_us < self._erased_us(before, r.user_id))
-
-    def _erased_us(self, before: Mapping[str, int], user_id: str) -> int:
-        return max(before.get(user_id, -1), before.get(user_hash(self.secret, user_id), -1))
+        self._forgotten = who = forgotten(erasures, partial(user_hash, self.secret))
+        if who:
+            self.parts.recorder.drop(lambda recorded: recorded.at_us < (who.until_us(recorded.user_id) or 0))
 
 
 def open_services(

@@ -10,33 +10,53 @@ from serving.cli.store import StateOption, opened_store
 from serving.places import PLACES, default_paths, refuse_absent
 
 if TYPE_CHECKING:
+    from serving.erasers import ForgetInSnapshot
     from serving.forget import Forgetting
 
-users_app = typer.Typer(help="Look after what is known of users.", no_args_is_help=True)
 _HELP = """Forget users everywhere: those named and all on the erasure list, which is settled when all is done.
 
 Exit code 3: a server still appends to a file of the log; run it again later. What a user did after they were erased
-stays. Snapshots and the shop's own tables are not touched: leave the user out of the tables and build anew.
+stays. The shop's own tables are not touched: leave the user out of them before anything is trained anew.
 """
 
 
-@users_app.callback()
-def _users() -> None:
-    """Look after what is known of users."""
+def make_app(in_snapshot: "ForgetInSnapshot") -> typer.Typer:
+    """The commands; *in_snapshot* is how a snapshot forgets, which its publisher knows."""
+    app = typer.Typer(help="Look after what is known of users.", no_args_is_help=True)
+
+    @app.callback()
+    def users() -> None:
+        """Look after what is known of users."""
+
+    def forget_users(**given: Any) -> None:
+        _forget(in_snapshot, **given)
+
+    signature = _signature()
+    setattr(forget_users, "__signature__", signature)  # noqa: B010 - functions have no such attribute by their type
+    forget_users.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+    app.command("forget", help=_HELP)(forget_users)
+    return app
 
 
 def _forget(
-    users: list[str] | None, events: str | None, state: Path, dry_run: bool, as_json: bool, **places: list[str] | None
+    in_snapshot: "ForgetInSnapshot",
+    users: list[str] | None,
+    events: str | None,
+    state: Path,
+    dry_run: bool,
+    as_json: bool,
+    **places: list[str] | None,
 ) -> None:
+    from retrieval.config import load_config
     from retrieval.console import EXIT_QUARANTINED, to_json
     from serving.forget import forget
     from serving.identity import hasher
 
     named = {name: given for name, given in places.items() if given}
     refuse_absent(named)
-    paths = default_paths(state) | named
+    paths = default_paths(state) | {"snapshot": [str(load_config().path("snapshot", None))]} | named
     with opened_store(events or f"sqlite:///{state / 'events.db'}") as store:
-        done = forget(store, users or [], paths, hasher(state), dry_run=dry_run)
+        done = forget(store, users or [], paths, hasher(state), in_snapshot=in_snapshot, dry_run=dry_run)
     print(to_json(done) if as_json else _words(done, dry_run))
     raise typer.Exit(EXIT_QUARANTINED if done.left_open else 0)
 
@@ -82,17 +102,3 @@ def _signature() -> inspect.Signature:
         for name, (annotation, default) in options.items()
     ]
     return inspect.Signature(parameters)
-
-
-def _register() -> None:
-    signature = _signature()
-
-    def forget_users(**given: Any) -> None:
-        _forget(**given)
-
-    setattr(forget_users, "__signature__", signature)  # noqa: B010 - functions have no such attribute by their type
-    forget_users.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
-    users_app.command("forget", help=_HELP)(forget_users)
-
-
-_register()
