@@ -24,7 +24,7 @@ class Usual:
 
 
 @dataclass(frozen=True)
-class _Completion(ABC):
+class Completion(ABC):
     """A share of the duration, and what is usual where the duration is not known."""
 
     name: ClassVar[str]
@@ -69,7 +69,7 @@ class _Completion(ABC):
 
 
 @dataclass(frozen=True)
-class PlayCompletion(_Completion):
+class PlayCompletion(Completion):
     """PC: 1 where the watch time reaches the duration, replays included, else 0."""
 
     name: ClassVar[str] = "PC"
@@ -81,7 +81,7 @@ class PlayCompletion(_Completion):
 
 
 @dataclass(frozen=True)
-class PlayCompletionRate(_Completion):
+class PlayCompletionRate(Completion):
     """PCR: the share of the duration that was watched, 1 for a replay."""
 
     name: ClassVar[str] = "PCR"

@@ -10,6 +10,7 @@ from labelcraft.labels.protocol import Label
 from labelcraft.labels.views import EffectiveView, LongView
 from labelcraft.labels.watch_time import WatchTime
 from labelcraft.labels.watch_time_gain import WatchTimeGain
+from labelcraft.labels.watched import WatchedHalf
 from retrieval.errors import ConfigError, import_extra
 
 LABELS: dict[str, type[Label]] = {
@@ -21,6 +22,7 @@ LABELS: dict[str, type[Label]] = {
     "DVR": WatchTimeGain,
     "EV": EffectiveView,
     "LV": LongView,
+    "W50": WatchedHalf,
 }
 LEARNED = {"LabelCraft": ("labelcraft.labels.learned", "LearnedLabel")}
 """Labels that training makes, not `fit`: module and class, imported where one is opened, since they need torch."""

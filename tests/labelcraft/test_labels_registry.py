@@ -11,7 +11,7 @@ from retrieval.errors import ConfigError
 
 
 def test_the_literatures_names_are_known():
-    assert list(LABELS) == ["WT", "EF", "PC", "PCR", "D2Q", "DVR", "EV", "LV"]
+    assert list(LABELS) == ["WT", "EF", "PC", "PCR", "D2Q", "DVR", "EV", "LV", "W50"]
     assert isinstance(make_label("D2Q"), DurationToQuantile)
     assert label_class("D2Q") is DurationToQuantile
 
