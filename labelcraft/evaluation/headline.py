@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from labelcraft.evaluation.contestants import DELIVERED
-from labelcraft.evaluation.results import About, Headline, Level, System, WeightFigures
-from labelcraft.report.words import number
+from labelcraft.evaluation.results import About, Difference, Headline, Level, System, WeightFigures
+from labelcraft.report.words import listed, number
 from retrieval.metrics.cluster import Verdict
 from retrieval.metrics.listwise import Form, Measure
 from retrieval.metrics.stats import Estimate
@@ -41,7 +41,7 @@ def headline_of(systems: Sequence[System], about: About, weights: WeightFigures)
             level, line = Level.WORSE, f"no system ranks as well as {about.baseline}; {best.name} comes nearest: {told}"
         case _:
             needed = difference.users_needed
-            more = f"; about {needed:,} users would tell" if needed else ""
+            more = f"; {users_words(needed)} would tell" if needed else ""
             level, line = Level.OPEN, f"{best.name} and {about.baseline} cannot be told apart: {told}{more}"
     return Headline(level, line, _limits(systems, about, weights))
 
@@ -66,16 +66,33 @@ def _limits(systems: Sequence[System], about: About, weights: WeightFigures) -> 
             f"Weighting leaves {weights.effective_sample_size:,.0f} of {weights.n:,} positives' worth of evidence: "
             "a few low slots decide."
         )
-    for what, other in OTHERS.items():
-        turned = [s.name for s in systems if s.kind != DELIVERED and _turns(s, other)]
-        if turned:
-            said.append(f"{what} says the opposite of {' and '.join(turned)}, as it leans towards the logged order.")
+    said += [_opposite(s) for s in systems if s.kind != DELIVERED and _opposed(s)]
     half = [s for s in systems if s.unscored > 0.05 * about.n_slots]
     said += [f"{s.name} has no score for {s.unscored:,} of {about.n_slots:,} slots, ranked last." for s in half]
     return tuple(said)
 
 
-def _turns(system: System, other: tuple[Measure, Form]) -> bool:
-    """Whether another figure contradicts the main one."""
-    one, two = (system.of(*figure).difference for figure in (MAIN, other))
+def _opposite(system: System) -> str:
+    others = _opposed(system)
+    what = listed(others)
+    return f"{what} {'say' if len(others) > 1 else 'says'} the opposite of {system.name}, leaning to the logged order."
+
+
+def _opposed(system: System) -> list[str]:
+    """The figures that contradict the main one."""
+    main = system.of(*MAIN).difference
+    return [what for what, other in OTHERS.items() if _contradict(main, system.of(*other).difference)]
+
+
+def _contradict(one: Difference | None, two: Difference | None) -> bool:
     return one is not None and two is not None and {one.verdict, two.verdict} == {Verdict.BETTER, Verdict.WORSE}
+
+
+def users_words(n: int) -> str:
+    """About so many users: two figures say all that is known.
+
+    >>> users_words(52032), users_words(85)
+    ('about 52,000 users', 'about 85 users')
+    """
+    step = 10 ** max(0, len(str(n)) - 2)
+    return f"about {round(n / step) * step:,} users"

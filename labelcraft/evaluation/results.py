@@ -88,6 +88,11 @@ class Policy:
     n_same: int
     listwise: Estimate
 
+    @property
+    def mean_weight(self) -> float:
+        """Near 1 where the log might have shown whatever the system would."""
+        return self.value.weights.total / max(self.n_slots, 1)
+
 
 @dataclass(frozen=True)
 class System:
