@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from labelcraft.evaluation.results import Evaluation
+    from lookreel.evaluating import EvaluationRequest, evaluate
     from retrieval.errors import UserFacingError
     from retrieval.feed import Feed, RankedVideo, Reason, Results
     from retrieval.snapshot import HistoryEvent, Snapshot, open_snapshot
@@ -14,6 +16,8 @@ __all__ = [
     "ApiCallError",
     "AsyncClient",
     "Client",
+    "Evaluation",
+    "EvaluationRequest",
     "Feed",
     "HistoryEvent",
     "Interaction",
@@ -26,11 +30,14 @@ __all__ = [
     "SystemKind",
     "UserFacingError",
     "Watch",
+    "evaluate",
     "open_snapshot",
     "with_event_ids",
 ]
 
 _HOMES = {
+    "labelcraft.evaluation.results": ("Evaluation",),
+    "lookreel.evaluating": ("EvaluationRequest", "evaluate"),
     "retrieval.errors": ("UserFacingError",),
     "retrieval.feed": ("Feed", "RankedVideo", "Reason", "Results"),
     "retrieval.snapshot": ("HistoryEvent", "Snapshot", "open_snapshot"),

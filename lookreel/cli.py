@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from indexing.forget_users import ForgottenInSnapshot
     from judge.pictures import Frames
+    from labelcraft.evaluation.lists import Content
     from retrieval.feed import Feed, Results
     from retrieval.snapshot import Snapshot
 
@@ -44,6 +45,12 @@ def _open_frames(place: str) -> "Frames":
     from lookreel.judging import open_frames
 
     return open_frames(place)
+
+
+def _open_content(place: str) -> "Content":
+    from lookreel.evaluating import open_content
+
+    return open_content(place)
 
 
 def _forget_in_snapshot(
@@ -68,7 +75,7 @@ app.add_typer(make_judge_app(_open_frames), name="judge")
 app.add_typer(make_labels_app(), name="labels")
 app.add_typer(make_train_app(), name="train")
 app.add_typer(make_experiment_app(), name="experiment")
-app.add_typer(make_evaluate_app(), name="evaluate")
+app.add_typer(make_evaluate_app(_open_content), name="evaluate")
 app.add_typer(shop_app, name="shop")
 app.add_typer(config_app, name="config")
 
