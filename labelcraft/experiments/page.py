@@ -1,7 +1,7 @@
 """The page of an experiment: its numbers, checks and forest plots put into the template."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from labelcraft.experiments.verdict import (
     p_words,
     percent,
 )
-from labelcraft.report.forest import Line, Tone, forest_png, forest_svg, reach_of
+from labelcraft.report.forest import NARROW, WIDE, Line, Tone, forest_png, forest_svg, reach_of
 from labelcraft.report.templates import make_template, markup
 from labelcraft.report.words import listed
 
@@ -53,9 +53,7 @@ def render_page(report: "Report") -> str:
         title=title_of(analysis),
         period=period_words(counts),
         users=list(zip(analysis.buckets, analysis.n_users, strict=True)),
-        plots=[
-            {"label": axis_of(analysis, one), "svg": markup(plot_svg(analysis, one))} for one in analysis.treatments
-        ],
+        plots=[_plots(analysis, treatment) for treatment in analysis.treatments],
         checks=checks_of(analysis, counts),
         left_out=counts.left_out,
         roles=list(Role),
@@ -77,13 +75,15 @@ def title_of(analysis: Analysis) -> str:
     return f"The experiment {analysis.experiment}" if analysis.experiment else "The experiment"
 
 
-def plot_svg(analysis: Analysis, treatment: str) -> str:
-    """The forest plot of a bucket; all buckets' plots share their axis."""
-    return forest_svg(lines_of(analysis, treatment), axis_of(analysis, treatment), _reach(analysis))
+def _plots(analysis: Analysis, treatment: str) -> Mapping[str, str]:
+    """The forest plot of a bucket, for a wide page and for a narrow one; all buckets' plots share their axis."""
+    lines, axis, reach = lines_of(analysis, treatment), axis_of(analysis, treatment), _reach(analysis)
+    wide, narrow = (markup(forest_svg(lines, axis, reach, layout)) for layout in (WIDE, NARROW))
+    return {"label": axis, "wide": wide, "narrow": narrow}
 
 
 def plot_png(analysis: Analysis, treatment: str) -> bytes:
-    """The same as a picture."""
+    """The forest plot of a bucket as a picture."""
     return forest_png(lines_of(analysis, treatment), axis_of(analysis, treatment), _reach(analysis))
 
 

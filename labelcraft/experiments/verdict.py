@@ -95,12 +95,13 @@ def percent(share: float, digits: int = 0, sign: bool = False) -> str:
 
 
 def interval_words(up: Uplift, sign: bool = False) -> str:
-    """The interval of an uplift.
+    """The interval of an uplift; with signs where it holds zero.
 
     >>> interval_words(Uplift(1, 1.2, 0.18, 0.09, 0.27, 0.045, 0.0))
     '9 % to 27 %'
     """
-    return f"{percent(up.low, digits_of(up), sign)} to {percent(up.high, digits_of(up), sign)}"
+    digits, signed = digits_of(up), sign or up.low < 0 < up.high
+    return f"{percent(up.low, digits, signed)} to {percent(up.high, digits, signed)}"
 
 
 def p_words(p: float) -> str:
