@@ -154,8 +154,8 @@ def norm_figures(
     """How vector lengths go with duration, for the first multimodal system; None without one or without durations."""
     name = next((name for name, one in contestants.items() if isinstance(one.system, MultimodalSystem)), None)
     known = np.isfinite(duration_s)
-    if name is None or known.sum() < 3:
-        return None
+    if name is None or len(np.unique(duration_s[known])) < 3:
+        return None  # one length for all has no correlation with anything
     system, config = contestants[name].system, contestants[name].config
     if not isinstance(system, MultimodalSystem) or config is None:
         return None
@@ -193,5 +193,8 @@ def _of_rows(rows: Ints, duration_s: Floats, eligible: Bools) -> tuple[float, fl
 
 
 def _spearman(one: Floats, other: Floats) -> float:
+    """The correlation of ranks; NaN where one of the two is constant."""
     ranks = [pl.Series(values).rank().to_numpy() for values in (one, other)]
+    if any(np.ptp(values) == 0 for values in ranks):
+        return float("nan")
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
