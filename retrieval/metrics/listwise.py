@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from retrieval.metrics.cluster import Bootstrap, Totals
 from retrieval.metrics.ranks import Ranks, falling_ranks
 from retrieval.metrics.stats import Estimate
+from retrieval.metrics.weights import Weights
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -110,11 +111,11 @@ def gains(feeds: Feeds, ranks: Ranks | Ints, k: int, clip: float = CLIP) -> Gain
     if k < 1 or clip < 0 or len(ranks) != len(feeds.label):
         raise ValueError(f"k is {k}, clip {clip}, and there are {len(ranks)} ranks for {len(feeds.label)} rows")
     rows = np.flatnonzero(feeds.label)
-    offsets = np.searchsorted(rows, feeds.offsets)
+    offsets = _before(feeds.label, feeds.offsets)
     counts = np.diff(offsets)
     feed = np.repeat(np.arange(len(feeds)), counts)
     examination = feeds.examination[rows]
-    weight, discounts = 1.0 / examination, _discounts(k)
+    weight, discounts = 1.0 / examination, discounts_of(k)
     discount = discounts[np.minimum(ranks[rows], k + 1)]
     # The order by clipped weight is that by weight, with more ties: one ideal order serves both.
     ideal = discounts[np.minimum(falling_ranks(weight, offsets), k + 1)]
@@ -129,51 +130,9 @@ def gains(feeds: Feeds, ranks: Ranks | Ints, k: int, clip: float = CLIP) -> Gain
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Weights:
-    """The weights 1/q of observed positives, which add up over the parts of a log; *clipped* counts those cut."""
-
-    n: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-    largest: float = 0.0
-    clipped: int = 0
-
-    def __add__(self, other: "Weights") -> "Weights":
-        return Weights(
-            self.n + other.n,
-            self.total + other.total,
-            self.squares + other.squares,
-            max(self.largest, other.largest),
-            self.clipped + other.clipped,
-        )
-
-    @property
-    def effective_sample_size(self) -> float:
-        """(Σ w)² / Σ w²: so many equally weighted positives would tell as much; NaN without any."""
-        return self.total**2 / self.squares if self.n else float("nan")
-
-    @property
-    def share_clipped(self) -> float:
-        return self.clipped / self.n if self.n else float("nan")
-
-
 def weights_of(feeds: Feeds, clip: float = CLIP) -> Weights:
-    """The weights of the observed positives of *feeds*.
-
-    >>> feeds = Feeds(np.array([0, 2]), np.array([True, True]), np.array([1.0, 0.5]), np.array([0]))
-    >>> weights_of(feeds).effective_sample_size, weights_of(feeds).largest
-    (1.8, 2.0)
-    """
-    examination = feeds.examination[feeds.label]
-    weight = 1.0 / examination
-    return Weights(
-        len(weight),
-        float(weight.sum()),
-        float(weight @ weight),
-        float(weight.max(initial=0.0)),
-        int((examination < clip).sum()),
-    )
+    """The weights 1/q of the observed positives of *feeds*, which clipping cuts at 1/*clip*."""
+    return Weights.of(1.0 / feeds.examination[feeds.label], 1.0 / clip if clip else np.inf)
 
 
 _FORMS = tuple(Form)
@@ -254,7 +213,7 @@ def _column_of_count(measure: Measure) -> int:
     return len(_NUMERATORS) + len(_FORMS) + _COUNTS.index(measure)
 
 
-def _discounts(k: int) -> Floats:
+def discounts_of(k: int) -> Floats:
     """1 / log₂(1 + rank) by rank, 0 at rank 0 and after *k*, `(k + 2,)`."""
     return np.concatenate([[0.0], 1.0 / np.log2(np.arange(2, k + 2)), [0.0]])
 
@@ -283,5 +242,11 @@ def _ratio(gained: Floats, best: Floats) -> Floats:
 def _has_negative(feeds: Feeds, positives: Ints) -> Bools:
     if feeds.reached is None:
         return np.asarray(positives < np.diff(feeds.offsets))
-    negatives = np.flatnonzero(feeds.reached & ~feeds.label)
-    return np.asarray(np.diff(np.searchsorted(negatives, feeds.offsets)) > 0)
+    return np.asarray(np.diff(_before(feeds.reached & ~feeds.label, feeds.offsets)) > 0)
+
+
+def _before(rows: Bools, offsets: Ints) -> Ints:
+    """How many of *rows* are true before each offset."""
+    counts = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(rows, out=counts[1:])
+    return counts[offsets]

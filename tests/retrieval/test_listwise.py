@@ -13,13 +13,13 @@ from retrieval.metrics.listwise import (
     Form,
     Measure,
     UserSums,
-    Weights,
     compared,
     from_gains,
     gains,
     weights_of,
 )
 from retrieval.metrics.ranks import ranks_within
+from retrieval.metrics.weights import Weights
 
 
 def make_feeds(seed=0, n_feeds=200, n_users=40):
