@@ -190,9 +190,9 @@ def recommend(
         "recommendations.parquet"
     ),
     k: K = 10,
-    system: Annotated[str, typer.Option(help="random, recency, popularity, multimodal, or one of lookreel.toml.")] = (
-        "multimodal"
-    ),
+    system: Annotated[
+        str, typer.Option(help="random, recency, popularity, multimodal, conventional, or of lookreel.toml.")
+    ] = ("multimodal"),
     at: Annotated[str | None, typer.Option(help="UTC time of asking; by default the end of the log.")] = None,
     where: WhereOption = None,
     as_json: AsJson = False,

@@ -124,4 +124,4 @@ def answer_words(answer: Feed | Results) -> str:
         )
     if answer.known or answer.unknown_products or not answer.personal:
         return system
-    return f"{system}\nThe log knows nothing that {answer.user_id} looked at: the global vector answered."
+    return f"{system}\nNothing is known of {answer.user_id}: the vector of new users answered."

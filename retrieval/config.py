@@ -84,7 +84,7 @@ def default_toml() -> str:
 
 SYSTEMS_EXAMPLE = """
 # Any number of named ways to recommend: `lookreel recommend --system quick`.
-# Kinds: random, recency, popularity, multimodal.
+# Kinds: random, recency, popularity, multimodal, conventional (of a training: lookreel index build --space).
 [systems.quick]
 kind = "multimodal"
 half_life = "3d"  # an event this much older counts half as much

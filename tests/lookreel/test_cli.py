@@ -71,7 +71,7 @@ def test_an_unknown_user_is_answered_by_the_global_vector_and_told_so(lookreel, 
     code, out, _ = lookreel("recommend", "--snapshot", built / "snapshot", "--tables", built / "shop", "--user", "zoe")
 
     assert code == 0
-    assert "The log knows nothing that zoe looked at: the global vector answered." in " ".join(out.split())
+    assert "Nothing is known of zoe: the vector of new users answered." in " ".join(out.split())
 
 
 def test_k_beyond_the_catalogue_returns_all_there_is(lookreel, built):

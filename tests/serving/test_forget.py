@@ -14,8 +14,13 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from indexing.forget_users import forget_in_snapshot
+from indexing.publish import build_snapshot
+from indexing.purge_versions import kept_versions
 from lookreel.cli import app
+from retrieval.conventional import open_vectors
 from retrieval.errors import UserFacingError
+from retrieval.snapshot import open_snapshot
 from serving.archive import open_archive
 from serving.cli.store import opened_store
 from serving.erasers import Order, erase_log, erase_report, erase_table, erase_tree
@@ -30,7 +35,9 @@ from serving.places import PLACES, Kind, default_paths, refuse_absent
 from serving.served_files import parse_pages
 from serving.served_writer import this_host
 from serving.watch_files import watch_frame
+from tests.given import given_vector, run_of, write_run
 from tests.serving.pages import make_page
+from tests.stores import HandStore, write_catalogue
 
 MARK = "user-of-the-test:7"
 OTHER = "user-of-the-test:77"
@@ -100,6 +107,20 @@ def plant_judgments(folder: Path) -> None:
     (folder / "readme.md").write_text(f"judged for {OTHER}")
 
 
+def plant_run(folder: Path) -> None:
+    write_run(folder, ["v1"], [MARK, OTHER])
+
+
+def plant_snapshot(folder: Path) -> None:
+    """Two versions that both hold vectors of the users."""
+    sources = [folder.parent / name for name in ("videos-store", "products-store", "shop")]
+    HandStore("videos", sources[0]).write({"v1": 0, "v2": 0})
+    HandStore("products", sources[1]).write({"p1": 0})
+    for videos in (["v1"], ["v1", "v2"]):
+        write_catalogue(sources[2], videos, ["p1"])
+        build_snapshot(*sources, folder, run=run_of(["v1"], [MARK, OTHER]))
+
+
 def plant_report(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "report.html").write_text(f"<td>{MARK}</td>")
@@ -112,6 +133,8 @@ PLANTERS = {
     "recommendations": partial(plant_table, recommended_at=[at(10)] * 4),
     "impressions": plant_impressions,
     "vectors": plant_vectors,
+    "runs": plant_run,
+    "snapshot": plant_snapshot,
     "judgments": plant_judgments,
     "reports": plant_report,
 }
@@ -120,7 +143,7 @@ PLANTERS = {
 def content_of(file: Path) -> str:
     """All that a file tells, decoded: a parquet's pages are compressed."""
     if file.suffix == ".parquet":
-        return pl.read_parquet(file).write_ndjson()
+        return pl.read_parquet(file).select(pl.exclude(pl.Binary)).write_ndjson()
     return file.read_bytes().decode("utf-8", "replace")
 
 
@@ -154,7 +177,8 @@ def paths(tmp_path):
 
 
 def run(store, paths, *users, now_us: int = NOW_US, **options) -> Forgetting:
-    return forget(store, users, paths, KEYED, now_us=lambda: now_us, sleep=lambda _: None, **options)
+    timeless = {"now_us": lambda: now_us, "sleep": lambda _: None}
+    return forget(store, users, paths, KEYED, in_snapshot=forget_in_snapshot, **timeless, **options)
 
 
 def test_every_place_has_a_planter():
@@ -209,6 +233,56 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(tmp_path, store, paths):
     assert store.erasures() == []
     assert counted.settled == 0
     assert run(store, paths, MARK).places == counted.places
+
+
+def test_a_run_and_all_versions_of_a_snapshot_open_without_them_and_keep_their_order(tmp_path, store, paths):
+    plant_run(Path(paths["runs"][0]))
+    plant_snapshot(tmp_path / "snapshot")
+    before = sorted(kept_versions(tmp_path / "snapshot"), key=lambda one: one.number)
+
+    done = run(store, paths, MARK)
+
+    assert (done.places["snapshot"].files, done.places["snapshot"].rows) == (2, 1)  # the versions share the file
+    after = sorted(kept_versions(tmp_path / "snapshot"), key=lambda one: one.number)
+    assert [one.number for one in after] == [one.number for one in before]
+    assert not {one.version for one in after} & {one.version for one in before}
+    assert after[1].parent == after[0].version
+    for version in after:
+        given = open_snapshot(tmp_path / "snapshot", version=version.version).conventional
+        assert given.users.ids == [OTHER]
+        np.testing.assert_array_equal(given.of_users([OTHER]).vectors[0], given_vector(OTHER))
+    assert open_vectors(Path(paths["runs"][0])).user_ids == [OTHER]
+    marked = given_vector(MARK).tobytes()
+    assert not [file for file in (tmp_path / "snapshot").rglob("*.npy") if marked in file.read_bytes()]
+
+
+def test_a_run_and_a_snapshot_may_be_left_without_users(tmp_path, store, paths):
+    plant_run(Path(paths["runs"][0]))
+    plant_snapshot(tmp_path / "snapshot")
+
+    run(store, paths, MARK, OTHER)
+
+    given = open_snapshot(tmp_path / "snapshot").conventional
+    assert given.of_users([OTHER]).unknown.tolist() == [True]
+    np.testing.assert_array_equal(given.of_users([OTHER]).vectors[0], (given_vector(MARK) + given_vector(OTHER)) / 2)
+    assert open_vectors(Path(paths["runs"][0])).user_ids == []
+
+
+def test_users_file_of_a_run_that_a_killed_command_left_behind_goes_with_the_next(tmp_path, store, paths):
+    plant_run(Path(paths["runs"][0]))
+    behind = Path(paths["runs"][0]) / "user_vectors-0123456789ab.parquet"
+    write_table(behind)
+
+    run(store, paths, "somebody else")
+
+    assert not behind.exists()
+
+
+def test_a_snapshot_needs_somebody_who_can_take_users_out_of_it(store, paths):
+    plant_snapshot(Path(paths["snapshot"][0]))
+
+    with pytest.raises(ValueError, match="nothing was given that could take users out"):
+        forget(store, [MARK], paths, KEYED, now_us=lambda: NOW_US, sleep=lambda _: None)
 
 
 def test_a_second_run_finds_nothing_to_do(store, paths):
@@ -414,6 +488,7 @@ KILLED = """
     import os, shutil, signal, sys
     from functools import partial
     from pathlib import Path
+    from indexing.forget_users import forget_in_snapshot
     from serving.events.sqlite import SqliteStore
     from serving.forget import forget
     from serving.identity import user_hash
@@ -432,11 +507,12 @@ KILLED = """
     Path.replace, Path.unlink, Path.rename = counted(Path.replace), counted(Path.unlink), counted(Path.rename)
     shutil.rmtree = counted(shutil.rmtree)
     paths = {name: [str(root / path) for path in given] for name, given in default_paths(root / "state").items()}
-    forget(store, [], paths, partial(user_hash, b"0123456789abcdef"), sleep=lambda _: None)
+    hash_of, how = partial(user_hash, b"0123456789abcdef"), {"in_snapshot": forget_in_snapshot}
+    forget(store, [], paths, hash_of, sleep=lambda _: None, **how)
 """
 
 
-@pytest.mark.parametrize("changes", [0, 2, 4, 5, 7, 9, 11, 13, 15, 17, 19, 20])
+@pytest.mark.parametrize("changes", [0, 2, 5, 9, 13, 17, 20, 24, 28, 33, 38, 45])
 def test_a_killed_run_leaves_every_file_whole_and_a_repeat_finishes(tmp_path, store, paths, changes):
     [plant(Path(paths[name][0])) for name, plant in PLANTERS.items()]
     kept = [line for line in without_mark(all_content(tmp_path)) if OTHER in line]
@@ -446,8 +522,11 @@ def test_a_killed_run_leaves_every_file_whole_and_a_repeat_finishes(tmp_path, st
     killed = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2])
 
     assert killed.returncode == -9, killed.stderr
-    tables = [pl.read_parquet(file) for file in tmp_path.rglob("*.parquet")]  # whole: each can be read
-    assert all(OTHER in table["user_id"] for table in tables)
+    files = [file for file in tmp_path.rglob("*.parquet") if file.parent.name != "shop"]
+    tables = [pl.read_parquet(file) for file in files]  # whole: each can be read
+    assert all(OTHER in table["user_id"] for table in tables if "user_id" in table.columns)
+    assert open_snapshot(Path(paths["snapshot"][0])).conventional.users.row(OTHER) is not None
+    assert OTHER in open_vectors(Path(paths["runs"][0])).user_ids
     assert store.erasures() == [Erasure(ERASED_US, user_id=MARK)]
     in_two_hours_us = time.time_ns() // 1000 + 2 * 3_600_000_000  # drafts younger than an hour may be in the making
     assert run(store, paths, now_us=in_two_hours_us).settled == 1
