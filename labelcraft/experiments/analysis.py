@@ -10,12 +10,11 @@ import numpy as np
 from labelcraft.experiments import metrics as m
 from labelcraft.experiments.counts import Counts
 from labelcraft.experiments.metrics import METRICS, Metric
+from labelcraft.experiments.table import UserTable, capped_sums, pair_of
 from labelcraft.experiments.uplift import (
-    Arm,
     Floats,
     RatioCheck,
     Uplift,
-    capped,
     check_ratio,
     compare,
     holm,
@@ -139,12 +138,12 @@ def analyse(counts: Counts, guards: Sequence[Metric] = (), options: Options = Op
     """
     control = _control_of(counts, options.control)
     shares = _shares_of(counts, options.shares)
-    sums, before, cap_s = _capped(counts, options.winsorise)
+    sums, before, cap_s = capped_sums(counts, options.winsorise)
     primary = m.parse_metric(options.primary)
     roles = dict.fromkeys(METRICS.values(), Role.SECONDARY) | {primary: Role.PRIMARY}
     roles |= dict.fromkeys(guards, Role.GUARD)
     ordered = sorted(roles, key=lambda metric: list(Role).index(roles[metric]))
-    table = _Table(counts, sums, before, ordered)
+    table = UserTable(counts, sums, before, ordered)
     booted = _bootstrap(table, control, options)
     treatments = [bucket for bucket in counts.buckets if bucket != control]
     rows = [
@@ -163,47 +162,6 @@ def analyse(counts: Counts, guards: Sequence[Metric] = (), options: Options = Op
         int(counts.was_there.sum()),
         options,
     )
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The sums to compare, and the metrics made of them."""
-
-    counts: Counts
-    sums: Mapping[str, Floats]
-    before: Mapping[str, Floats] | None
-    metrics: Sequence[Metric]
-
-    def users(self, bucket: str) -> np.ndarray:
-        return np.flatnonzero(self.counts.bucket == self.counts.buckets.index(bucket))
-
-    def arm(self, metric: Metric, bucket: str, centre: float | None = None) -> Arm:
-        """The users of a bucket; with the covariates of CUPED where *centre*, the metric before, is given."""
-        users = self.users(bucket)
-        numerator, denominator = (one[users] for one in pair_of(self.sums, metric))
-        return Arm(numerator, denominator, None if centre is None else self._covariates(metric, users, centre))
-
-    def had_before(self, metric: Metric) -> bool:
-        return self.before is not None and {metric.numerator, metric.denominator or metric.numerator} <= set(
-            self.before
-        )
-
-    def arm_before(self, metric: Metric, bucket: str) -> Arm:
-        """The same users in the time before."""
-        users = self.users(bucket)
-        return Arm(*(one[users] for one in pair_of(self.before or {}, metric)))
-
-    def _covariates(self, metric: Metric, users: np.ndarray, centre: float) -> Floats:
-        """What of the metric a user had before, and whether they were there: a mean of one is no start of a new one."""
-        numerator, denominator = (one[users] for one in pair_of(self.before or {}, metric))
-        had = numerator - centre * denominator if metric.denominator else numerator
-        return np.stack([had, self.counts.was_there[users].astype(np.float64)], axis=1)
-
-
-def pair_of(sums: Mapping[str, Floats], metric: Metric) -> tuple[Floats, Floats]:
-    """Numerator and denominator of each user."""
-    numerator = sums[metric.numerator]
-    return numerator, sums[metric.denominator] if metric.denominator else np.ones(len(numerator))
 
 
 def _control_of(counts: Counts, asked: str | None) -> str:
@@ -237,19 +195,8 @@ def _shares_of(counts: Counts, shares: Mapping[str, float] | None) -> list[float
     return [expected[bucket] / total for bucket in counts.buckets]
 
 
-def _capped(counts: Counts, quantile: float) -> tuple[Mapping[str, Floats], Mapping[str, Floats] | None, float | None]:
-    """The sums with the watch time of each user capped, in the time before by a cap of its own."""
-    if quantile >= 1:
-        return counts.sums, counts.before, None
-    watch_s, cap_s = capped(counts.sums[m.WATCH_S], quantile)
-    before = counts.before
-    if before is not None:
-        before = {**before, m.WATCH_S: capped(before[m.WATCH_S], quantile)[0]}
-    return {**counts.sums, m.WATCH_S: watch_s}, before, cap_s
-
-
 def _row(
-    table: _Table,
+    table: UserTable,
     metric: Metric,
     role: Role,
     buckets: tuple[str, str],
@@ -278,17 +225,18 @@ def guard_of(uplift: Uplift, metric: Metric, margin: float) -> Guarded:
     return Guarded.HARMED if best < 0 else Guarded.OPEN
 
 
-def _bootstrap(table: _Table, control: str, options: Options) -> Mapping[tuple[str, str], tuple[float, float]]:
+def _bootstrap(table: UserTable, control: str, options: Options) -> Mapping[tuple[str, str], tuple[float, float]]:
     """The ends of the bootstrap intervals by treatment and metric: users drawn anew within each bucket."""
     if not options.n_resamples:
         return {}
     values = {}
     for place, bucket in enumerate(table.counts.buckets):
-        arms = [table.arm(metric, bucket) for metric in table.metrics]
-        columns = np.stack([one for arm in arms for one in (arm.numerator, arm.denominator)], axis=1)
-        drawn = Bootstrap(options.n_resamples, options.seed + place).totals(columns).resampled
+        columns = table.columns(bucket)
+        drawn = Bootstrap(options.n_resamples, options.seed + place).totals(np.stack(list(columns.values()), axis=1))
+        of = dict(zip(columns, drawn.resampled.T, strict=True))
         with np.errstate(divide="ignore", invalid="ignore"):
-            values[bucket] = drawn[:, 0::2] / drawn[:, 1::2]  # (n_resamples, n_metrics)
+            ratios = [of[metric.numerator] / of[metric.denominator] for metric in table.metrics]
+        values[bucket] = np.stack(ratios, axis=1)  # (n_resamples, n_metrics)
     return {
         (bucket, metric.key): _ends(values[bucket][:, place], values[control][:, place])
         for bucket in table.counts.buckets
@@ -317,7 +265,7 @@ def _adjusted_for_number(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(replace(row, p_holm=p) for row, p in zip(rows, p_holm, strict=True))
 
 
-def _assignment(table: _Table, shares: Sequence[float], primary: Metric, control: str) -> Assignment:
+def _assignment(table: UserTable, shares: Sequence[float], primary: Metric, control: str) -> Assignment:
     counts = table.counts
     before = {
         bucket: compare(table.arm_before(primary, control), table.arm_before(primary, bucket))

@@ -20,7 +20,7 @@ from labelcraft.adapters.raw import collected, known_duration
 from labelcraft.experiments import metrics as m
 from labelcraft.experiments.uplift import Floats
 from retrieval.errors import ConfigError, TableError
-from retrieval.log import WATCHED_SHARE, from_us
+from retrieval.log import WATCHED_SHARE
 from retrieval.schemas import FLAG, IMPRESSIONS, NUMBER, ColumnType
 from retrieval.tables import MAX_REJECTED_SHARE, VIDEOS, load_table
 from retrieval.tables import Columns as C
@@ -305,9 +305,3 @@ def _left_out(fates: Sequence[pl.DataFrame]) -> tuple[LeftOut, ...]:
         of_reason = by_reason.setdefault(reason, {})
         of_reason[bucket or ""] = of_reason.get(bucket or "", 0) + n
     return tuple(LeftOut(reason, sum(of.values()), of) for reason, of in by_reason.items())
-
-
-def period_words(counts: Counts) -> str:
-    """From when to when rows were counted."""
-    first, last = (from_us(us).strftime("%Y-%m-%d %H:%M") for us in (counts.first_us, counts.last_us))
-    return f"{first} to {last} UTC"

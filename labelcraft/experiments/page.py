@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labelcraft.experiments.analysis import Analysis, Guarded, Role, Row
-from labelcraft.experiments.counts import Counts, period_words
+from labelcraft.experiments.counts import Counts
 from labelcraft.experiments.metrics import Metric
 from labelcraft.experiments.uplift import Uplift
 from labelcraft.experiments.verdict import (
@@ -20,6 +20,7 @@ from labelcraft.experiments.verdict import (
 from labelcraft.report.forest import NARROW, WIDE, Line, Tone, forest_png, forest_svg, reach_of
 from labelcraft.report.templates import make_template, markup
 from labelcraft.report.words import listed
+from retrieval.log import from_us
 
 if TYPE_CHECKING:
     from labelcraft.experiments.report import Report
@@ -138,6 +139,12 @@ def value_words(metric: Metric, value: float) -> str:
         return "–"
     digits = max(0, 2 - math.floor(math.log10(abs(scaled)))) if scaled else 0
     return f"{scaled:,.{digits}f}"
+
+
+def period_words(counts: Counts) -> str:
+    """From when to when rows were counted."""
+    first, last = (from_us(us).strftime("%Y-%m-%d %H:%M") for us in (counts.first_us, counts.last_us))
+    return f"{first} to {last} UTC"
 
 
 def checks_of(analysis: Analysis, counts: Counts) -> list[Check]:

@@ -36,7 +36,7 @@ class Layout:
 
 
 WIDE = Layout(width=9.2, row=0.32, names=0.32, numbers=0.28, value_at=0.805, above=0.0, font=10.5)
-NARROW = Layout(width=4.5, row=0.5, names=MARGIN, numbers=MARGIN, value_at=0.665, above=0.44, font=9.5)  # a phone's
+NARROW = Layout(width=4.5, row=0.5, names=0.05, numbers=0.05, value_at=0.665, above=0.44, font=9.5)  # a phone's
 
 
 class Tone(StrEnum):
