@@ -162,7 +162,7 @@ def _simple(task: Task, validation: Examples) -> dict[str, float]:
     rows = task.examples.rows
     earlier = (rows.time_us < validation.rows.time_us.min()) & (task.examples.unit > 0)
     popularity = np.bincount(rows.video[earlier], minlength=len(task.videos))
-    scores = {"duration": -task.videos.duration_s, "popularity": popularity}
+    scores = {"duration": -task.videos.duration_s, "popularity": popularity.astype(np.float64)}
     return {name: auc_of(score[validation.rows.video], validation).value for name, score in scores.items()}
 
 

@@ -13,6 +13,7 @@ from labelcraft.conventional.options import Loss, TowerOptions
 from labelcraft.conventional.steps import iter_epochs, make_step
 from labelcraft.conventional.tower import Tower, make_tower
 from labelcraft.evaluation.split_time import DAY_US
+from labelcraft.feedback import Floats
 from labelcraft.labels.protocol import Head
 from retrieval.errors import ConfigError, TableError
 from retrieval.metrics.pointwise import Auc, auc
@@ -79,7 +80,7 @@ def train_tower(task: Task, on_epoch: Callable[[Epoch], None] = lambda epoch: No
     return Trained(tower, vocabulary, tuple(epochs), best, validation, line.of_scores(scores), line)
 
 
-def auc_of(scores: Singles, examples: Examples) -> Auc:
+def auc_of(scores: Singles | Floats, examples: Examples) -> Auc:
     """The AUC of *scores* `(n,)` on examples with labels of 0 and 1, its interval clustered by user."""
     user = np.unique(examples.rows.user, return_inverse=True)[1]
     return auc(scores, examples.unit > 0, user, int(user.max()) + 1)

@@ -18,7 +18,7 @@ def test_the_literatures_names_are_known():
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(
-        ConfigError, match=r"no label 'wt'\.\nChoose one of WT, EF, PC, PCR, D2Q, DVR, EV, LV, LabelCraft\."
+        ConfigError, match=r"no label 'wt'\.\nChoose one of WT, EF, PC, PCR, D2Q, DVR, EV, LV, W50, LabelCraft\."
     ):
         make_label("wt")
 
