@@ -14,6 +14,7 @@ from labelcraft.evaluation.plots import calibration_svg, ranking_svg, spread_svg
 from labelcraft.evaluation.results import Difference, Evaluation, System
 from labelcraft.report.templates import make_template, markup
 from labelcraft.report.words import number
+from retrieval.console import to_json
 from retrieval.folders import writing
 from retrieval.metrics.cluster import Verdict
 from retrieval.metrics.listwise import Form, Measure
@@ -58,7 +59,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     """Write the page and its numbers to *folder*; the page's path."""
     text = render_page(evaluation)
     with writing(folder / NUMBERS) as draft:
-        draft.write_text(json.dumps(evaluation.numbers, indent=1, default=str) + "\n")
+        draft.write_text(json.dumps(json.loads(to_json(evaluation.numbers)), indent=1) + "\n")
     with writing(folder / PAGE) as draft:
         draft.write_text(text, encoding="utf-8")
     return folder / PAGE

@@ -1,4 +1,4 @@
-"""A small shop with a snapshot by hand: six videos, thirty users, feeds that show the newest first."""
+"""A small shop with a snapshot by hand: six videos, forty users, feeds that show the newest first."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +15,8 @@ from tests.shop import at
 from tests.stores import HandStore
 
 PRODUCTS = ["p0", "p1", "p2"]
-USERS = [f"u{n:02}" for n in range(30)]
+USERS = [f"u{n:02}" for n in range(40)]
+NEW_USERS = [f"x{n}" for n in range(6)]
 NEWEST_FIRST = [f"v{row}" for row in (5, 4, 3, 2)]
 FIRST_FEED, LAST_FEED = 10, 140
 
@@ -47,7 +48,7 @@ def write_interactions(tables, last=150.0):
 
 
 def feeds():
-    """Five feeds a user, of which the last two come after the split; nobody watches a video twice by chance."""
+    """Five feeds a user, of which the last two come after the split, and one after it of each new user."""
     rng = np.random.default_rng(1)
     slots = []
     for n, user in enumerate(USERS):
@@ -60,6 +61,11 @@ def feeds():
                 )
                 for place, video in enumerate(NEWEST_FIRST, start=1)
             ]  # fmt: skip
+    for user in NEW_USERS:
+        slots += [
+            slot(f"{user}-0", place, video, hours=120.0, user=user, watch_s=8.0 * place, selection_propensity=1.0)
+            for place, video in enumerate(NEWEST_FIRST, start=1)
+        ]
     return slots
 
 

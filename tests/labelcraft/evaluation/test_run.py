@@ -87,7 +87,7 @@ def test_every_system_is_compared_with_the_baseline_and_the_delivered_order_is_s
     assert names == ["random", "recency", "popularity", "multimodal", DELIVERED]
     assert main_of(evaluation.system("recency")).difference is None
     assert main_of(evaluation.system("multimodal")).difference is not None
-    assert evaluation.about.n_feeds == 60
+    assert evaluation.about.n_feeds == 86
     # The feeds were delivered newest first.
     assert main_of(evaluation.system(DELIVERED)).value == main_of(evaluation.system("recency")).value
 
@@ -101,13 +101,15 @@ def test_moving_a_future_event_changes_no_figure(shop, evaluation):
     assert again.numbers == evaluation.numbers
 
 
-def test_a_policy_that_is_the_logging_one_earns_what_was_watched(shop, evaluation):
-    log = pl.read_parquet(shop / "shop" / "impressions.parquet").filter(pl.col(C.SHOWN_AT) >= at(100))
+def test_a_policy_earns_what_was_watched_where_it_would_have_shown_the_same(evaluation):
     policy = evaluation.system("recency").policy
 
-    # Users have reached some videos earlier, so recency would show others there: what is the same counts.
-    assert 0 < policy.n_same <= policy.n_slots == log.filter(pl.col(C.POSITION) <= 3).height
-    assert policy.mean_weight == policy.n_same / policy.n_slots
+    # Known users reached the newest video before the split, so recency would begin with another one. The six new
+    # users got what it shows, and watched all of it: three slots each, of 258 in 86 feeds.
+    assert (policy.n_same, policy.n_slots) == (18, 258)
+    assert policy.value.ips.mean == pytest.approx(18 / 258)
+    assert policy.value.snips.mean == 1.0
+    assert policy.mean_weight == pytest.approx(18 / 258)
     assert np.isfinite(policy.listwise.mean)
 
 
@@ -130,8 +132,8 @@ def test_a_training_is_compared_with_its_probabilities(shop, tmp_path):
     vcg = found.system("vcg")
     assert vcg.pointwise.calibration is not None
     assert vcg.pointwise.threshold == 0.5
-    assert vcg.unscored == 60  # v5 has no vector: one slot of each of the 60 feeds
-    assert vcg.shown.fallback_share == pytest.approx(1 / 3)  # ten of thirty users are unknown to it
+    assert vcg.unscored == 86  # v5 has no vector: one slot of each of the 86 feeds
+    assert vcg.shown.fallback_share == pytest.approx(26 / 46)  # twenty of forty and six new users are unknown to it
     assert any(one.what == Odd.UNSCORED and one.system == "vcg" for one in found.odd)
 
 
