@@ -119,7 +119,7 @@ def test_a_version_without_them_is_not_taken_where_it_is_the_default_system(shop
 
 
 def test_a_real_server_serves_it(shop, tmp_path):
-    with running_server(shop / "snapshot", tmp_path / "state", workers=1) as server:
+    with running_server(shop / "snapshot", tmp_path / "state", workers=2) as server:
         answer = server.client().ask("GET", f"/v1/users/bob/feed?k=10&{CONVENTIONAL}")
 
     assert answer.status == 200
