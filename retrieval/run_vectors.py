@@ -95,8 +95,9 @@ def open_vectors(folder: Path) -> RunVectors:
         video_file, user_file = _verified_files(folder, said["checksums"])
         videos, users = load_vectors(video_file, C.VIDEO_ID), load_vectors(user_file, C.USER_ID, may_be_empty=True)
         default = np.array(said["default"], np.float32)
+        of_users = users.vectors if users.ids else np.empty((0, len(default)), np.float32)
         opened = RunVectors(
-            videos.ids, videos.vectors, users.ids, users.vectors.reshape(len(users.ids), len(default)), default,
+            videos.ids, videos.vectors, users.ids, of_users, default,
             to_us(datetime.fromisoformat(said["trained_before"])), said["about"],
             sha256_of(folder / ABOUT_FILE)[:16],
         )  # fmt: skip
