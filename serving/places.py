@@ -48,7 +48,7 @@ PLACES: Mapping[str, Place] = {
         ),
         Place("impressions", "--impressions", "exported impressions", Kind.TABLE, "impressions.parquet"),
         Place("vectors", "--vectors", "table of users' vectors", Kind.TABLE, "user_vectors.parquet"),
-        Place("runs", "--runs", "run of a conventional training", Kind.RUN, "runs/conventional"),
+        Place("runs", "--runs", "run of a conventional training", Kind.RUN, "run"),
         Place("snapshot", "--snapshot", "users' vectors in all versions of a snapshot", Kind.SNAPSHOT, "snapshot"),
         Place("judgments", "--judgments", "folder of grades", Kind.TREE, "judgments"),
         Place("reports", "--reports", "report, a folder or a file", Kind.REPORT, "report"),
