@@ -144,7 +144,7 @@ def test_dot_products_are_logits(request_of, folder):
 
     probability = 1 / (1 + np.exp(-(vectors.users @ vectors.videos[:16].T)))
 
-    assert vectors.about["scale"], vectors.about["bias"] == (1.0, 0.0)
+    assert (vectors.about["scale"], vectors.about["bias"]) == (1.0, 0.0)
     assert 0.35 < probability.mean() < 0.65  # half of all views are watched
     np.testing.assert_array_equal(vectors.default, [0] * 4 + [1])
 
