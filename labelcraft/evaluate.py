@@ -117,10 +117,10 @@ def popularity_of(log: Log, n_items: int) -> Floats:
 class Criterion:
     """What training stops by: how far the geometric mean of NWTG, DS and NEG is above a random ranking's.
 
-    *random* are the means of these three, of a random ranking of the stopping users. The mean of ln(metric/random) needs
-    no unit: a per cent of one metric is worth a per cent of another. Shares of the way to the oracles were tried, and let
-    the spread of durations count many times what the others do: its oracle is within reach, while nobody foresees the
-    longest watches. The published code looks at NWTG alone and lets the others fall.
+    *random* are the means of these three, of a random ranking of the stopping users. The mean of ln(metric/random)
+    needs no unit: a per cent of one metric is worth a per cent of another. Shares of the way to the oracles were tried,
+    and let the spread of durations count many times what the others do: its oracle is within reach, while nobody
+    foresees the longest watches. The published code looks at NWTG alone and lets the others fall.
     """
 
     random: tuple[float, float, float]

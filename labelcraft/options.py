@@ -50,8 +50,8 @@ class CraftOptions:
     *labeler_rate* is the labelling model's learning rate, *head* the loss that fits the recommender to its labels,
     *users_a_step* how many hold-out users each step looks at, *start* the label that the labelling model is fitted to
     before the first step, so that it does not begin as noise. *tau* and *tau_times* are of eq. 12. *refit* fits another
-    recommender to the labels as they end, on the hold-out rows too, as every other label has it: the one that the labels
-    were learned with followed them while they moved.
+    recommender to the labels as they end, on the hold-out rows too, as every other label has it: the one that they were
+    learned with followed them while they moved.
     """
 
     labeler_rate: float = 1e-4
