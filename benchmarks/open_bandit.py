@@ -68,7 +68,7 @@ def main() -> None:
     for campaign in CAMPAIGNS:
         for policy, log in WAYS:
             value = policy_value(log(folder, campaign), Bootstrap(1000), CEILING)
-            earned = load_rows(folder, policy, campaign)["click"].mean()
+            earned = float(load_rows(folder, policy, campaign)["click"].to_numpy().mean())
             size = value.weights.effective_sample_size
             sys.stdout.write(f"{campaign}, {policy}: earned {earned:.5f}; effective sample size {size:.0f}, ")
             sys.stdout.write(f"largest weight {value.weights.largest:.0f}\n" + "\n".join(told(value)) + "\n")

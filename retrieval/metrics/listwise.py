@@ -111,7 +111,7 @@ def gains(feeds: Feeds, ranks: Ranks | Ints, k: int, clip: float = CLIP) -> Gain
     if k < 1 or clip < 0 or len(ranks) != len(feeds.label):
         raise ValueError(f"k is {k}, clip {clip}, and there are {len(ranks)} ranks for {len(feeds.label)} rows")
     rows = np.flatnonzero(feeds.label)
-    offsets = _before(feeds.label, feeds.offsets)
+    offsets = np.searchsorted(rows, feeds.offsets)
     counts = np.diff(offsets)
     feed = np.repeat(np.arange(len(feeds)), counts)
     examination = feeds.examination[rows]
@@ -236,17 +236,12 @@ def _sums(values: Floats, owner: Ints, n_owners: int) -> Floats:
 
 
 def _ratio(gained: Floats, best: Floats) -> Floats:
-    return np.asarray(np.divide(gained, best, out=np.full(len(best), np.nan), where=best > 0))
+    with np.errstate(invalid="ignore"):  # nothing of nothing is NaN
+        return np.asarray(gained / best)
 
 
 def _has_negative(feeds: Feeds, positives: Ints) -> Bools:
     if feeds.reached is None:
         return np.asarray(positives < np.diff(feeds.offsets))
-    return np.asarray(np.diff(_before(feeds.reached & ~feeds.label, feeds.offsets)) > 0)
-
-
-def _before(rows: Bools, offsets: Ints) -> Ints:
-    """How many of *rows* are true before each offset."""
-    counts = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(rows, out=counts[1:])
-    return counts[offsets]
+    negatives = np.flatnonzero(feeds.reached & ~feeds.label)
+    return np.asarray(np.diff(np.searchsorted(negatives, feeds.offsets)) > 0)

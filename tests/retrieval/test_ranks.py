@@ -68,6 +68,15 @@ def test_infinite_scores_have_ranks_and_those_that_are_no_number_are_refused():
         ranks_within(np.array([0.0, np.nan, 1.0]), offsets, ties)
 
 
+def test_scores_that_differ_in_their_last_digit_or_are_huge_are_told_apart():
+    close = 1 + np.arange(4) * np.finfo(float).eps  # all 1 in single precision, where 1e300 is infinite
+    offsets = np.array([0, 4, 6])
+
+    ranks = ranks_within(np.concatenate([close, [1e300, 1e301]]), offsets, np.arange(6))
+
+    assert ranks.tolist() == [4, 3, 2, 1, 2, 1]
+
+
 def test_a_score_too_few_is_refused():
     with pytest.raises(ValueError, match="2 scores"):
         ranks_within(np.zeros(2), np.array([0, 3]), np.arange(3))
