@@ -20,6 +20,7 @@ from retrieval.metrics.cluster import Bootstrap, Totals
 from retrieval.metrics.ranks import Ranks, falling_ranks
 from retrieval.metrics.stats import Estimate
 from retrieval.metrics.weights import Weights
+from retrieval.ragged import offsets_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -111,9 +112,9 @@ def gains(feeds: Feeds, ranks: Ranks | Ints, k: int, clip: float = CLIP) -> Gain
     if k < 1 or clip < 0 or len(ranks) != len(feeds.label):
         raise ValueError(f"k is {k}, clip {clip}, and there are {len(ranks)} ranks for {len(feeds.label)} rows")
     rows = np.flatnonzero(feeds.label)
-    offsets = np.searchsorted(rows, feeds.offsets)
-    counts = np.diff(offsets)
-    feed = np.repeat(np.arange(len(feeds)), counts)
+    feed = np.repeat(np.arange(len(feeds), dtype=np.int32), np.diff(feeds.offsets))[rows].astype(np.int64)
+    counts = np.bincount(feed, minlength=len(feeds))
+    offsets = offsets_of(counts)
     examination = feeds.examination[rows]
     weight, discounts = 1.0 / examination, discounts_of(k)
     discount = discounts[np.minimum(ranks[rows], k + 1)]
