@@ -184,7 +184,8 @@ def coverage_figures(n_logs: int) -> list[Figure]:
 
 def _bias(name: str, measure: Measure, form: Form, found: Coverage) -> Figure:
     told = f"{name}: mean {found.mean:.4f}, truth {found.truth:.4f}, held in {found.share:.3f} of logs"
-    return Figure(f"bias_{measure}_{form}", found.mean - found.truth, "gain", "lower", told)
+    slug = {LOGGED: "logged", LIKING: "liking", DIFFERENCE: "difference"}[name]
+    return Figure(f"bias_{measure}_{form}_{slug}", found.mean - found.truth, "gain", "lower", told)
 
 
 def measure(quick: bool) -> list[Figure]:
