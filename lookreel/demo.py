@@ -47,6 +47,7 @@ from sample_shop.compare import (
     make_setting,
     rank_all,
 )
+from sample_shop.places import Places as ShopPlaces
 
 DEMO = "demo"
 MEASURES = (TRUE_INTEREST, OVERLAP, COHERENCE)
@@ -67,30 +68,8 @@ class DemoOptions:
 
 
 @dataclass(frozen=True)
-class Places:
+class Places(ShopPlaces):
     """Where the demo puts things."""
-
-    root: Path
-
-    @property
-    def shop(self) -> Path:
-        return self.root / "shop"
-
-    @property
-    def videos(self) -> Path:
-        return self.root / "stores" / "videos"
-
-    @property
-    def products(self) -> Path:
-        return self.root / "stores" / "products"
-
-    @property
-    def content(self) -> Path:
-        return self.root / "stores" / "content"
-
-    @property
-    def snapshot(self) -> Path:
-        return self.root / "snapshot"
 
     @property
     def sheet(self) -> Path:

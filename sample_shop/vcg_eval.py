@@ -35,6 +35,7 @@ from retrieval.metrics.stats import Estimate
 from retrieval.tables import Columns as C
 from sample_shop.build import ShopConfig, build_shop
 from sample_shop.label_eval import CRAFT, OPTIONS
+from sample_shop.places import Places as ShopPlaces
 from sample_shop.policies import Policy
 from sample_shop.truth import DAY, LABEL
 
@@ -74,26 +75,8 @@ class ListFigures:
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where everything lies."""
-
-    root: Path
-
-    @property
-    def shop(self) -> Path:
-        return self.root / "shop"
-
-    @property
-    def products(self) -> Path:
-        return self.root / "stores" / "products"
-
-    @property
-    def videos(self) -> Path:
-        return self.root / "stores" / "videos"
-
-    @property
-    def snapshot(self) -> Path:
-        return self.root / "snapshot"
+class Places(ShopPlaces):
+    """Where the story puts things."""
 
     @property
     def users(self) -> Path:
