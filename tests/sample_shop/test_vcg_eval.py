@@ -1,4 +1,4 @@
-"""What the paper's story is told with: the truth of delivered slots, an outside ranking, and the runs that are compared."""
+"""What the story is told with: the truth of delivered slots, an outside ranking, and the runs that are compared."""
 
 import json
 
