@@ -1,6 +1,8 @@
 # `make demo` and `make test` work on a fresh clone with Python 3.11 and nothing installed.
 PYTHON ?= python3
 BIN := .venv/bin
+# A file's tests stay in one process, which has one thread a library.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 INSTALLED := .venv/installed
 
 .PHONY: demo test check install clean
@@ -9,14 +11,14 @@ demo: $(INSTALLED)
 	$(BIN)/lookreel demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 install: $(INSTALLED)
 

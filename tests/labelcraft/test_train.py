@@ -20,7 +20,7 @@ from retrieval.errors import ConfigError, ModelError
 from tests.labelcraft.watched_logs import split
 
 QUICK = TrainOptions(backbone="two_tower", learning_rate=1e-2, batch_size=128, max_epochs=3)
-CRAFT = CraftOptions(users_a_step=8, start="")  # beginning as another label takes seconds
+CRAFT = CraftOptions(labeler_rate=1e-3, users_a_step=8, start="")  # beginning as another label takes seconds
 
 
 @pytest.fixture(name="parts", scope="module")

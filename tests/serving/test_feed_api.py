@@ -306,7 +306,7 @@ def test_an_unknown_system_is_refused_with_the_known_ones(idle):
     answer = idle.get("/v1/users/ann/feed?system=best")
 
     assert answer.status_code == 422
-    assert answer.json()["error"]["cure"] == "Use one of random, recency, popularity, multimodal."
+    assert answer.json()["error"]["cure"] == "Use one of random, recency, popularity, multimodal, conventional."
 
 
 @pytest.mark.parametrize(
