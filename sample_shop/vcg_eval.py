@@ -22,6 +22,7 @@ from indexing.embed import embed_products, embed_videos
 from indexing.publish import build_snapshot
 from labelcraft.conventional.embedding import EmbedRequest, embed
 from labelcraft.conventional.jobs import TrainRequest, train_conventional
+from labelcraft.evaluation.page import write_report
 from labelcraft.evaluation.results import Evaluation, Ranked, System
 from labelcraft.evaluation.run import EvaluationRequest, evaluate
 from labelcraft.options import CraftOptions, TrainOptions
@@ -206,7 +207,8 @@ def main() -> None:
         found = evaluate(request, update=lambda stage, done, total: update(done, total))
     with writing(given.out / "story.json") as draft:
         draft.write_text(json.dumps([asdict(line) for line in lines_of(found)], indent=1) + "\n")
-    sys.stdout.write("\n".join([found.headline.line, HEADING, *map(_told, lines_of(found))]) + "\n")
+    page = write_report(found, given.out)
+    sys.stdout.write("\n".join([found.headline.line, HEADING, *map(_told, lines_of(found)), f"Wrote {page}."]) + "\n")
 
 
 if __name__ == "__main__":
