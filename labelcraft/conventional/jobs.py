@@ -21,6 +21,7 @@ from labelcraft.evaluation.split_time import Split, find_split
 from labelcraft.labels.files import open_label
 from labelcraft.labels.protocol import Label
 from labelcraft.labels.registry import make_label
+from labelcraft.labels.watched import WatchedHalf
 from retrieval.conventional import RunVectors, load_user_vectors
 from retrieval.errors import ConfigError
 from retrieval.folders import refuse_existing
@@ -171,7 +172,9 @@ def _draft(
 ) -> Draft:
     said = {
         "label": label.name, "loss": request.options.loss, "in_batch": request.options.in_batch,
-        "ips": request.ips is not None, "scale": 1.0, "bias": 0.0,
+        "ips": request.ips is not None,
+        # Only this label's logits are those of a video being watched by half, which evaluation takes them for.
+        **({"scale": 1.0, "bias": 0.0} if label.name == WatchedHalf.name else {}),
     }  # fmt: skip
     users = task.users
     vectors = RunVectors(

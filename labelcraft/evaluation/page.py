@@ -169,5 +169,5 @@ def _spreads(evaluation: Evaluation, listed: list[System], quantity: Quantity) -
     panels = [(one.name, *quantity(evaluation, one)) for one in listed]
     top = max((max(share) for _, _, s, log, _ in panels for share in (s.shares, log.shares)), default=1.0) or 1.0
     return [
-        spread_svg(edges, s, log, f"{name}: median {s.median:.1f} s", top, axis) for name, edges, s, log, axis in panels
+        spread_svg(edges, s, log, f"{name}\nmedian {s.median:.1f} s", top, axis) for name, edges, s, log, axis in panels
     ]

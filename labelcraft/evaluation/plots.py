@@ -57,7 +57,7 @@ def spread_svg(edges_s: Sequence[float], shown: Spread, log: Spread, name: str, 
     """How a quantity is spread over a system's lists, filled, and over the log, as an outline."""
     plt = require_plots()
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(3.0, 2.1))
+        figure, axes = plt.subplots(figsize=(3.0, 2.3))
         edges = np.array(edges_s)
         axes.stairs(100 * np.array(shown.shares), edges, fill=True, color=OTHER_COLOUR)
         axes.stairs(100 * np.array(log.shares), edges, color=RANDOM_COLOUR, linewidth=1.6)

@@ -149,6 +149,12 @@ def test_dot_products_are_logits(request_of, folder):
     np.testing.assert_array_equal(vectors.default, [0] * 4 + [1])
 
 
+def test_what_a_run_by_another_label_says_is_no_probability_of_watching(request_of, folder):
+    train_conventional(request_of("quantile", label="D2Q"), silent)
+
+    assert not {"scale", "bias"} & open_vectors(folder / "quantile").about.keys()
+
+
 def test_a_seed_gives_the_same_bits_and_what_comes_after_the_split_changes_none(request_of, folder, tmp_path):
     moved = write_shop(tmp_path / "moved", watch_of_last_day=1.0)
     train_conventional(request_of("once"), silent)
