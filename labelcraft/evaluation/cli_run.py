@@ -1,6 +1,7 @@
 """`lookreel evaluate run`."""
 
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -173,9 +174,18 @@ def _table(evaluation: "Evaluation") -> "Table":
             interval_words(main.value, sign=False),
             interval_words(main.difference.estimate) if main.difference else "–",
             verdict_words(main.difference),
-            f"{ndcg.value.mean:.3f}",
-            f"{system.pointwise.auc.mean:.3f}",
-            f"{shown.exposure['gini'].mean:.2f}" if shown else "–",
-            f"{shown.duration_s.median:.1f}" if shown else "–",
+            _figure(ndcg.value.mean, 3),
+            _figure(system.pointwise.auc.mean, 3),
+            _figure(shown.exposure["gini"].mean, 2) if shown else "–",
+            _figure(shown.duration_s.median, 1) if shown else "–",
         )
     return table
+
+
+def _figure(value: float, digits: int) -> str:
+    """Missing is not zero, and no word either.
+
+    >>> _figure(0.5, 2), _figure(float("nan"), 2)
+    ('0.50', '–')
+    """
+    return f"{value:.{digits}f}" if isfinite(value) else "–"

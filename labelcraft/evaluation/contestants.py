@@ -21,6 +21,7 @@ from labelcraft.evaluation.setting import Setting
 from retrieval.conventional import GivenSpace, open_vectors
 from retrieval.errors import ConfigError, TableError
 from retrieval.log import from_us
+from retrieval.schemas import NUMBER, TEXT
 from retrieval.systems import (
     ConventionalSystem,
     MultimodalSystem,
@@ -92,7 +93,10 @@ def make_contestants(
     names = [one.name for one in made]
     again = next((name for name in names if names.count(name) > 1 or name == DELIVERED), None)
     if again is not None:
-        raise ConfigError(f"There are two systems called {again}.", "Give each its own name: --runs NAME=RUN.")
+        raise ConfigError(
+            f"There are two systems called {again}.",
+            f"Give each its own name: by --runs NAME=RUN, or in the column {C.SYSTEM} of --scores.",
+        )
     return (*made, Contestant(DELIVERED, DELIVERED, DeliveredScorer()))
 
 
@@ -140,20 +144,32 @@ def _of_file(setting: Setting, file: Path) -> list[Contestant]:
     """The systems of a file of scores.
 
     Raises:
-        TableError: it cannot be read, or lacks a column.
+        TableError: it cannot be read, lacks a column or has one of another type, or has no row of a system.
     """
     if not file.is_file():
         raise TableError(f"There is no file of scores {file}.", "Write system, feed_id, video_id and score as parquet.")
     scan = pl.scan_parquet(file)
     try:
-        names = scan.collect_schema().names()
-        missing = [name for name in (C.SYSTEM, C.FEED_ID, C.VIDEO_ID, C.SCORE) if name not in names]
-        if missing:
-            raise TableError(f"{file} has no column {missing[0]}; it has {', '.join(names)}.", "Add it.")
+        _require_columns(file, scan.collect_schema())
+        ids = pl.col(C.SYSTEM, C.FEED_ID, C.VIDEO_ID).cast(pl.String)  # nulls alone have no type
+        scan = scan.with_columns(ids)
         systems = scan.select(pl.col(C.SYSTEM).drop_nulls().unique()).collect()[C.SYSTEM].sort().to_list()
+        if not systems:
+            raise TableError(f"{file} has no scores of any system.", "Write system, feed_id, video_id and score.")
         return [_of_scores(setting, scan, name) for name in systems]
     except (pl.exceptions.PolarsError, OSError) as error:
         raise TableError(f"{file} cannot be read as parquet: {error}.", "Write it again as a parquet file.") from error
+
+
+def _require_columns(file: Path, types: pl.Schema) -> None:
+    missing = [name for name in (C.SYSTEM, C.FEED_ID, C.VIDEO_ID, C.SCORE) if name not in types]
+    if missing:
+        raise TableError(f"{file} has no column {missing[0]}; it has {', '.join(types)}.", "Add it.")
+    for name, wanted in {C.SYSTEM: TEXT, C.FEED_ID: TEXT, C.VIDEO_ID: TEXT, C.SCORE: NUMBER}.items():
+        if not wanted.accepts(types[name]) and types[name] != pl.Null:
+            raise TableError(
+                f"{file}: column {name} is {types[name]}, not {wanted.words}.", f"Before writing it, {wanted.cure}."
+            )
 
 
 def _of_scores(setting: Setting, scan: pl.LazyFrame, system: str) -> Contestant:

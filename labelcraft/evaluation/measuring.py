@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelcraft.evaluation.contestants import OUTSIDE, Contestant
-from labelcraft.evaluation.counted import Odd
+from labelcraft.evaluation.counted import Odd, counted
 from labelcraft.evaluation.feeds import Bools, Part, TestLog
 from labelcraft.evaluation.scoring import ranked_last
 from retrieval.errors import ConfigError
@@ -80,7 +80,7 @@ def measure(
     """Score and rank all test feeds by every contestant.
 
     Raises:
-        ConfigError: an outside system scores none of the feeds, or no feed can be tested.
+        ConfigError: an outside system scores none of the feeds or has no finite score, or no feed can be tested.
     """
     names, n_users = [one.name for one in contestants], len(log.users)
     known = names if log.truth is not None else []
@@ -92,6 +92,7 @@ def measure(
     for done, part in enumerate(log.parts(), start=1):
         _add(grown, part, contestants, k, clip, n_users)
         update(done, log.n_parts)
+    _require_feeds(grown, log)
     _require_scores(grown, contestants)
     return _finished(grown, log)
 
@@ -116,10 +117,23 @@ def _add(grown: _Sums, part: Part, contestants: Sequence[Contestant], k: int, cl
             grown.truth[one.name] += from_gains(gains(examined, ranks, k), part.users, n_users)
 
 
+def _require_feeds(grown: _Sums, log: TestLog) -> None:
+    if grown.n_feeds:
+        return
+    why = "; ".join(f"{one.n:,} {one.what}" for one in counted(Counter(log.counts) + grown.counts))
+    cure = "Mend the log, or split earlier."
+    if grown.counts[Odd.BAD_EXAMINATION]:
+        cure = "Mend them, or weight by a curve: --propensities FILE, which lookreel evaluate propensities makes."
+    raise ConfigError(f"No feed after the split can be tested{why and f': {why}'}.", cure)
+
+
 def _require_scores(grown: _Sums, contestants: Sequence[Contestant]) -> None:
-    if not grown.n_feeds:
-        raise ConfigError("No feed after the split can be tested.", "Split earlier, or mend the log: see the counts.")
     for one in contestants:
+        if one.rows is not None and not one.rows.usable:
+            raise ConfigError(
+                f"The scores of {one.name} are null or not finite, all {one.rows.bad:,} of them.",
+                "Write a finite number for each slot; a higher one is nearer the top.",
+            )
         if one.kind == OUTSIDE and not grown.scored[one.name]:
             raise ConfigError(
                 f"The scores of {one.name} are of other feeds: none of them is among the {grown.n_feeds:,} tested.",

@@ -48,8 +48,8 @@ def quantities_of(duration_s: Floats, before: Before) -> Quantities:
 
 
 def _edges(values: Floats) -> Floats:
-    known = values[np.isfinite(values)]
-    return np.linspace(0.0, float(np.quantile(known, 0.99)) if len(known) else 1.0, N_BINS + 1)
+    top = float(np.quantile(known, 0.99)) if len(known := values[np.isfinite(values)]) else 0.0
+    return np.linspace(0.0, top or 1.0, N_BINS + 1)  # where nobody watched for a second, bins must still have a width
 
 
 def spread_of(values: Floats, weights: Ints, edges: Floats) -> Spread:

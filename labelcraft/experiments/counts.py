@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from labelcraft.adapters.impressions import refuse_duplicates, scan_log
-from labelcraft.adapters.raw import collected, known_duration
+from labelcraft.adapters.raw import collected, known_duration, unreadable
 from labelcraft.experiments import metrics as m
 from labelcraft.experiments.uplift import Floats
 from retrieval.errors import ConfigError, TableError
@@ -113,10 +113,17 @@ def count(source: Source) -> Counts:
 
 
 def columns_of(file: Path) -> list[str]:
-    """The columns of a log of impressions that guards can be made of."""
+    """The columns of a log of impressions that guards can be made of.
+
+    Raises:
+        TableError: there is no such file, or it is no parquet.
+    """
     if not file.is_file():
         raise TableError(f"There is no table {file}.", "Export the feed's log as the README's section on tables says.")
-    types = pl.scan_parquet(file).collect_schema()
+    try:
+        types = pl.scan_parquet(file).collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(file, error) from error
     return [name for name, dtype in types.items() if GUARD.accepts(dtype) and name not in IMPRESSIONS.required]
 
 
@@ -262,6 +269,11 @@ def _counts(
         )
     crossed = sums.group_by(C.USER_ID).len().filter(pl.col("len") > 1)
     kept = sums.join(crossed, on=C.USER_ID, how="anti").sort(C.BUCKET, C.USER_ID)
+    if kept.is_empty():
+        raise ConfigError(
+            f"Every user of the experiment {name} ({len(crossed):,}) is in several buckets, so none is left to count.",
+            "Assign buckets by user, not by feed or request, and see that user_id is not one value for all.",
+        )
     buckets = tuple(sums[C.BUCKET].unique().sort().to_list())
     columns = [column for column in sums.columns if column not in (C.USER_ID, C.BUCKET)]
     before, was_there = _aligned(kept, past, columns)

@@ -161,13 +161,13 @@ def exposure_of(lists: Ints, n_items: int) -> Ints:
 
 
 def exposure_measures(popularity: Values, tail: float = TAIL_SHARE) -> dict[str, Measure]:
-    """Every measure of an exposure, by name; *popularity* is that of the log before."""
+    """Every measure of an exposure, by name; *popularity* is that of the log before. NaN where nothing is shown."""
     of_tail = long_tail(popularity, tail)
     return {
-        "gini": gini,
+        "gini": lambda exposure: gini(exposure) if exposure.any() else float("nan"),
         "skewness": skewness,
         "adjusted_skewness": adjusted_skewness,
-        "entropy": entropy,
+        "entropy": lambda exposure: entropy(exposure) if exposure.any() else float("nan"),
         "coverage": coverage,
         "average_popularity": lambda exposure: average_popularity(exposure, popularity),
         "popularity_skewness": lambda exposure: skewness(popularity[exposure > 0]),

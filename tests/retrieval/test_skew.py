@@ -112,6 +112,13 @@ def test_every_measure_has_its_value_in_its_interval():
     assert found["coverage"].n == 120
 
 
+def test_where_nothing_is_shown_nothing_is_even_or_uneven():
+    found = with_intervals(np.full((3, 5), -1), 60, exposure_measures(np.arange(60)), Bootstrap(100))
+
+    assert np.isnan([found["gini"].mean, found["entropy"].mean]).all()
+    assert found["coverage"].mean == 0
+
+
 def test_intervals_hold_what_such_users_are_shown_about_as_often_as_they_say():
     measures = {"gini": gini, "coverage": coverage, "entropy": entropy}
     of_samples = [[measure(exposure_of(make_lists(seed), 60)) for measure in measures.values()] for seed in range(150)]

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,6 +178,38 @@ def test_a_file_of_scores_without_a_column_is_refused(shop, tmp_path):
         evaluate(request(shop, scores=tmp_path / "scores.parquet"))
 
 
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({C.FEED_ID: [1]}, "column feed_id is Int64, not text"),
+        ({C.SCORE: ["high"]}, "column score is String, not a number"),
+        ({C.SYSTEM: pl.Series([None], dtype=pl.String)}, "has no scores of any system"),
+    ],
+)
+def test_a_file_of_scores_of_another_form_is_refused(shop, tmp_path, columns, words):
+    table = {C.SYSTEM: ["mine"], C.FEED_ID: ["u00-4"], C.VIDEO_ID: ["v5"], C.SCORE: [1.0]} | columns
+    pl.DataFrame(table).write_parquet(tmp_path / "scores.parquet")
+
+    with pytest.raises(TableError, match=words):
+        evaluate(request(shop, systems=("recency",), scores=tmp_path / "scores.parquet"))
+
+
+def test_scores_that_are_no_numbers_are_not_called_those_of_other_feeds(shop, tmp_path):
+    file = write_scores(tmp_path / "scores.parquet", ["u00-4", "u01-4"], [float("nan"), None])
+
+    with pytest.raises(ConfigError, match="The scores of mine are null or not finite, all 2 of them"):
+        evaluate(request(shop, systems=("recency",), scores=file))
+
+
+def test_a_log_of_which_no_feed_can_be_tested_is_refused_with_its_counts_and_a_cure(tmp_path):
+    log = opened(tmp_path, [slot("f", 1, "v0", examination_propensity=0.0)])
+
+    with pytest.raises(ConfigError, match="1 feeds with an examination propensity") as refused:
+        measure(log, [Contestant(DELIVERED, DELIVERED, DeliveredScorer())], k=2)
+
+    assert "--propensities FILE" in refused.value.cure
+
+
 def test_a_baseline_that_is_not_compared_is_refused(shop):
     with pytest.raises(ConfigError, match="not among the systems"):
         evaluate(request(shop, systems=("random",)))
@@ -236,6 +269,19 @@ def test_a_broken_bound_exits_with_3_and_the_report_is_written(shop, tmp_path, c
     assert code == 3
     assert "Gate for recency: shut: the share of videos that anybody is shown is" in printed
     assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_what_cannot_be_told_is_a_dash_and_draws_without_a_warning(shop, tmp_path, call):
+    copied = shutil.copytree(shop / "shop", tmp_path / "shop")
+    log = pl.read_parquet(copied / "impressions.parquet")
+    unwatched = pl.when(C.REACHED).then(0.0).alias(C.WATCH_TIME_S)
+    log.with_columns(unwatched).write_parquet(copied / "impressions.parquet")
+
+    code, printed, _ = call(*command(shop, "--tables", copied, "--out", tmp_path / "report"))
+
+    assert code == 0
+    assert "nan" not in printed.split()
+    assert "No watched video was observed in them." in printed
 
 
 def test_json_is_the_report(shop, tmp_path, call):

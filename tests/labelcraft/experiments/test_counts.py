@@ -58,6 +58,18 @@ def test_users_in_several_buckets_are_left_out_whole_and_counted(tmp_path):
     assert counts.n_users == (3, 3)
 
 
+def test_where_every_user_is_in_several_buckets_nothing_is_compared(tmp_path):
+    with pytest.raises(ConfigError, match=r"Every user of the experiment spring \(1\) is in several buckets"):
+        count(write(tmp_path, [Slot("c", "A"), Slot("c", "B")]))
+
+
+def test_a_log_that_is_no_parquet_is_refused(tmp_path):
+    (tmp_path / "log.parquet").write_text("user,bucket")
+
+    with pytest.raises(TableError, match="cannot be read"):
+        columns_of(tmp_path / "log.parquet")
+
+
 def test_rows_of_the_future_are_left_out(tmp_path):
     counts = count(write(tmp_path, [*FILLER, Slot("a", day=11)]))
 
