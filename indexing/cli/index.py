@@ -93,7 +93,8 @@ def index_build(
     )
     for line in _beside(summary):
         print(line)
-    print(f"Next: lookreel recommend --snapshot {summary.snapshot} --tables DIR --user USER")
+    system = "--system conventional " if summary.conventional else ""
+    print(f"Next: lookreel recommend {system}--snapshot {summary.snapshot} --tables DIR --user USER")
 
 
 @index_app.command("update")

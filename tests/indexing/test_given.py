@@ -336,6 +336,14 @@ class TestGate:
         assert "Not compared with the live version, since the live version cannot answer by conventional" in out
         assert "10 videos have one, 0 have none" in out
 
+    def test_the_next_command_asks_the_system_whose_vectors_were_put_in(self, shop, lookreel):
+        open_saved(shop.root / "run", run_of(VIDEOS, ["ann"]))
+
+        code, out, _ = lookreel("build", "--out", "--space", f"conventional={shop.root / 'run'}")
+
+        assert code == 0
+        assert "Next: lookreel recommend --system conventional --snapshot " in out
+
     def test_durations_are_measured_where_the_table_has_them(self, shop, lookreel):
         table = pl.read_parquet(shop.root / "shop/videos.parquet").with_columns(duration_s=pl.lit(3.0))
         table.write_parquet(shop.root / "shop/videos.parquet")
