@@ -20,6 +20,7 @@ from retrieval.metrics.cluster import Bootstrap
 from retrieval.metrics.skew import average_popularity, exposure_measures, exposure_of, gini, skewness, with_intervals
 from retrieval.metrics.stats import Estimate, bootstrap_mean
 from retrieval.ragged import Ints
+from retrieval.schemas import NUMBER, TEXT
 from retrieval.systems import MultimodalSystem
 from retrieval.tables import Columns as C
 
@@ -112,7 +113,7 @@ def load_grades(file: Path) -> pl.DataFrame:
     """The grades of user and video, the mean where several judges or rubrics gave one.
 
     Raises:
-        TableError: the file cannot be read or lacks a column.
+        TableError: the file cannot be read, lacks a column or has one of another type.
     """
     try:
         table = pl.read_parquet(file)
@@ -122,6 +123,12 @@ def load_grades(file: Path) -> pl.DataFrame:
     missing = [name for name in (C.USER_ID, C.VIDEO_ID, column) if name not in table.columns]
     if missing:
         raise TableError(f"{file} has no column {missing[0]}; it has {', '.join(table.columns)}.", "Add it.")
+    for name, wanted in {C.USER_ID: TEXT, C.VIDEO_ID: TEXT, column: NUMBER}.items():
+        if not wanted.accepts(table.schema[name]) and table.schema[name] != pl.Null:
+            raise TableError(
+                f"{file}: column {name} is {table.schema[name]}, not {wanted.words}.",
+                f"Before writing it, {wanted.cure}.",
+            )
     grade = pl.col(column).cast(pl.Float64).mean().alias(GRADE)
     return table.drop_nulls(column).group_by(C.USER_ID, C.VIDEO_ID).agg(grade)
 

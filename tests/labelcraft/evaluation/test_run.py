@@ -15,6 +15,7 @@ from labelcraft.evaluation.lists import Content
 from labelcraft.evaluation.measuring import measure
 from labelcraft.evaluation.results import Level
 from labelcraft.evaluation.run import EvaluationRequest, evaluate
+from labelcraft.evaluation.shown import load_grades
 from retrieval.errors import ConfigError, StoreError, TableError
 from retrieval.log import to_us
 from retrieval.metrics.cluster import Bootstrap, Verdict
@@ -245,6 +246,13 @@ def call(monkeypatch, capsys):
 def command(shop, *more):
     folders = ("--tables", shop / "shop", "--snapshot", shop / "snapshot")
     return ("evaluate", "run", *folders, "--split", small_shop.SPLIT, "-k", 3, "--resamples", 200, *more)
+
+
+def test_grades_of_ids_that_are_no_text_are_refused_rather_than_matched_with_nobody(tmp_path):
+    pl.DataFrame({C.USER_ID: [1], C.VIDEO_ID: ["v1"], "grade": [4]}).write_parquet(tmp_path / "grades.parquet")
+
+    with pytest.raises(TableError, match="column user_id is Int64, not text"):
+        load_grades(tmp_path / "grades.parquet")
 
 
 def test_the_page_opens_with_the_verdict_and_is_whole_in_itself(shop, tmp_path, call):
