@@ -10,10 +10,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Protocol
 
-from retrieval.run_vectors import ABOUT_FILE, drop_users
-
 from retrieval.errors import UserFacingError
 from retrieval.folders import MANIFEST, writing
+from retrieval.run_vectors import ABOUT_FILE, drop_users
 from serving.archive import Archive, open_archive, write_whole
 from serving.closed_files import DRAFTS, alone_in, ask_to_close, if_closed, served_files, sweep_drafts
 from serving.compaction import FOREIGN_AGE_S
