@@ -21,7 +21,7 @@ from tests.serving.soak_shop import Truths
 K, PAGES = 10, 20
 NEAR = 1e-3  # scores are sums of eight products of small numbers; the nearest two that differ do so by 0.2
 REMEMBERED = 150  # product events of a user that the history must show: it holds 200
-REQUESTS_A_CONNECTION = 150  # then another one, which may be another worker's
+REQUESTS_A_CONNECTION = 30  # then another one, which may be another worker's; few enough that a slow machine asks all
 USERS, KNOWN_USERS = 12, 10  # of a connection; the known ones begin with a history that is as long as it gets
 HISTORY = 200
 SHOWN, ABSENT = 1, 0
