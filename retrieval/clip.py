@@ -175,9 +175,8 @@ def _checked_device(device: str, torch: Any) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
-    # torch's words, in this order: a bad device, a build without it, a backend without the kernel. The last is raised
-    # by torch for a device that it knows and cannot use; nothing here is left unwritten.
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch's own, see above
+    # torch's words: a bad device or a backend without the kernel (both are RuntimeErrors), a build without the device.
+    except (RuntimeError, AssertionError) as error:
         raise ModelError(f"There is no device {device} here: {_first_line(error)}.", "Use --device auto.") from error
     return device
 
