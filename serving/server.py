@@ -12,8 +12,8 @@ from retrieval.config import load_config
 from retrieval.snapshot_files import read_manifest
 from serving.events import open_event_store
 from serving.gate import MAX_HEAD_BYTES, MAX_HEADERS
+from serving.inputs import read_experiment_of, secret_of
 from serving.security import open_key_ring
-from serving.services import read_experiment_of, secret_of
 from serving.settings import PREFIX, Settings, require_private
 from serving.telemetry import FOLDER
 

@@ -10,12 +10,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from retrieval.config import Config, choose, load_config
 from retrieval.errors import ConfigError, SnapshotError, UserFacingError
-from retrieval.tables import Columns as C
-from serving.buckets import Experiment, bucket_of, read_experiment
+from serving.buckets import Experiment, bucket_of
 from serving.compare import Bounds, Comparison, Recorded
 from serving.erasure import Forgotten, forgotten
 from serving.errors import ApiError, not_allowed, not_found, unavailable
@@ -25,7 +22,8 @@ from serving.events.protocol import Limits, OverlayEntry, StoreDownError, UserSt
 from serving.exposure import ServedLog, ServedPage
 from serving.feeds import Chosen, FeedRequest, Page, fallback_of
 from serving.follower import TICK_S, Choices, Follower
-from serving.identity import ENVIRONMENT, load_secret, user_hash
+from serving.identity import user_hash
+from serving.inputs import load_grades, read_experiment_of, secret_of
 from serving.live import Live, Stage
 from serving.overlay import HideWhen, Kind, erasure_notice
 from serving.recorder import Recorder
@@ -317,36 +315,3 @@ def _choices(parts: Parts) -> Choices:
         Bounds(config["serving.min_overlap"], config["serving.max_skew_change"], config["serving.max_latency_ratio"]),
         config.system(config["serving.system"]),
     )
-
-
-def secret_of(settings: Settings) -> bytes:
-    """The deployment's secret: that of the settings, or of the state's folder.
-
-    Raises:
-        ConfigError: it is too short.
-    """
-    return load_secret(settings.state, {ENVIRONMENT: settings.secret.get_secret_value()})
-
-
-def read_experiment_of(config: Config) -> Experiment | None:
-    """The experiment of lookreel.toml, if it names one.
-
-    Raises:
-        ConfigError: it cannot be used.
-    """
-    if config.experiment is None:
-        return None
-    return read_experiment(config.experiment, config.systems)
-
-
-def load_grades(path: Path) -> dict[tuple[str, str], int]:
-    """The judge's grade by (user_id, video_id) of a grades.parquet.
-
-    Raises:
-        ConfigError: it cannot be read, or a column is missing.
-    """
-    try:
-        table = pl.read_parquet(path, columns=[C.USER_ID, C.VIDEO_ID, "grade"]).drop_nulls()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise ConfigError(f"{path} cannot be used as grades: {error}.", "Make it: lookreel judge report") from error
-    return {(user_id, video_id): grade for user_id, video_id, grade in table.iter_rows()}

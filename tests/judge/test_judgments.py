@@ -6,7 +6,7 @@ from judge.columns import J
 from judge.judgments import NOT_JUDGED, grades_of, load_judged
 from retrieval.errors import UserFacingError
 from retrieval.tables import Columns as C
-from serving.services import load_grades
+from serving.inputs import load_grades
 from tests.judged import save_judged
 
 
